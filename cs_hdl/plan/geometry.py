@@ -1,0 +1,65 @@
+"""What a convolution, a linear layer or a pooling does to positions: numbers only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cs_hdl.network import MaxPool, Shape, Tensor, WeightLayer
+
+__all__ = ["Geometry", "pool_geometry", "weight_geometry"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """A kernel that slides over a tensor.
+
+    ``shape`` is the input's ``(height, width, channels)``, ``kernel`` and ``stride`` are
+    ``(vertical, horizontal)``, ``padding`` is ``(top, left, bottom, right)``, ``out`` the output's
+    ``(height, width)``. A linear layer is a kernel as large as its input.
+    """
+
+    shape: Shape
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """Output positions, ``(height, width)``."""
+        top, left, bottom, right = self.padding
+        return (
+            (self.shape[0] + top + bottom - self.kernel[0]) // self.stride[0] + 1,
+            (self.shape[1] + left + right - self.kernel[1]) // self.stride[1] + 1,
+        )
+
+    @property
+    def positions(self) -> int:
+        """Output positions of a word."""
+        return self.out[0] * self.out[1]
+
+    @property
+    def taps(self) -> int:
+        """Positions of the kernel."""
+        return self.kernel[0] * self.kernel[1]
+
+    def first_row(self, row: int) -> int:
+        """First input row (clamped to the input) that the output row ``row`` looks at."""
+        return min(max(row * self.stride[0] - self.padding[0], 0), self.shape[0])
+
+    def end_row(self, row: int) -> int:
+        """One past the last input row (clamped to the input) that the output row ``row`` looks at."""
+        return min(max(row * self.stride[0] - self.padding[0] + self.kernel[0], 0), self.shape[0])
+
+
+def weight_geometry(layer: WeightLayer, tensor: Tensor) -> Geometry:
+    """The geometry of a convolution or a linear layer over ``tensor``."""
+    stride, padding = layer.geometry(tensor)
+    height, width = layer.kernels(tensor).shape[1:3]
+    return Geometry(shape=tensor.shape, kernel=(height, width), stride=stride, padding=padding)
+
+
+def pool_geometry(layer: MaxPool, tensor: Tensor) -> Geometry:
+    """The geometry of a max-pooling over ``tensor``."""
+    return Geometry(shape=tensor.shape, kernel=layer.kernel, stride=layer.stride, padding=layer.padding)

@@ -1,0 +1,138 @@
+"""From a stream of values to AXI4-Stream: packed into bytes, ended by ``tlast``, marked where wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from cs_hdl.rtl.axi_stream import axi_stream, bytes_per_value
+from cs_hdl.rtl.fault import FaultQueue, fault_reports
+from cs_hdl.rtl.primitives.register_slice import RegisterSlice
+from cs_hdl.rtl.streams import values_layout
+
+__all__ = ["AxiOutput"]
+
+
+class AxiOutput(wiring.Component):
+    """Gives words of ``beats`` beats to AXI4-Stream, ``tlast`` on the last of each.
+
+    ``tuser`` is 1 on every beat that goes out after the word's input was found to be too short
+    or too long, up to the word's last beat. **The last beat waits until the word's input is
+    complete**, so whoever looks at ``tuser`` together with ``tlast`` never takes a faulty word
+    for a good one, not even where the last inputs do not count (a stride that leaves some out).
+    It waits in a register of its own: the components before it are not held up, and the rest
+    of the input can always come in.
+
+    Latency is two clock cycles (for the last beat: or two cycles after the report of its word),
+    the initiation interval one beat a cycle. Everything at ``m_axis``, and ``i.ready`` against
+    ``m_axis.tready``, is registered.
+
+    Parameters
+    ----------
+    values_per_beat:
+        Values in one beat, the first in the lowest bits of ``tdata``.
+    beats:
+        Beats of one word.
+    dtype:
+        Type of a value; it takes a whole number of bytes of ``tdata``, sign-extended.
+    values:
+        Values of one word, at most ``beats * values_per_beat`` (the default) and more than one
+        beat less holds; lanes behind the last value are sent as 0.
+    words_in_flight:
+        Words that may have come in without their result having left; while there are as many,
+        the input does not begin a new one.
+
+    Members
+    -------
+    i:
+        Stream of :func:`cs_hdl.rtl.streams.values_layout`.
+    m_axis:
+        AXI4-Stream with ``tuser``, see :func:`cs_hdl.rtl.axi_stream.axi_stream`.
+    reports:
+        From ``AxiInput``, see :func:`cs_hdl.rtl.fault.fault_reports`.
+    error_count:
+        Faulty words since reset, modulo 65536; counted when the fault is found.
+    """
+
+    def __init__(
+        self,
+        *,
+        values_per_beat: int,
+        beats: int,
+        dtype: str,
+        values: int | None = None,
+        words_in_flight: int = 16,
+    ) -> None:
+        for name, number in (("values_per_beat", values_per_beat), ("beats", beats)):
+            if not isinstance(number, int) or number < 1:
+                raise TypeError(f"{name} must be a positive integer, not {number!r}")
+        if not isinstance(words_in_flight, int) or words_in_flight < 1:
+            raise TypeError(f"words_in_flight must be a positive integer, not {words_in_flight!r}")
+        if values is None:
+            values = beats * values_per_beat
+        if not (beats - 1) * values_per_beat < values <= beats * values_per_beat:
+            raise ValueError(f"{values} values do not take {beats} beats of {values_per_beat}")
+        self._values_per_beat = values_per_beat
+        self._beats = beats
+        self._dtype = dtype
+        self._last_lanes = values - (beats - 1) * values_per_beat
+        self._words_in_flight = words_in_flight
+        super().__init__({
+            "i": In(stream.Signature(values_layout(dtype, values_per_beat))),
+            "m_axis": Out(axi_stream(values_per_beat * bytes_per_value(dtype), user=True)),
+            "reports": In(fault_reports()),
+            "error_count": Out(16),
+        })
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        bits = 8 * bytes_per_value(self._dtype)
+        beat_bits = self._values_per_beat * bits
+
+        m.submodules.queue = queue = FaultQueue(words=self._words_in_flight)
+        m.submodules.slice = register = RegisterSlice(data.StructLayout({"data": beat_bits, "last": 1, "user": 1}))
+        wiring.connect(m, wiring.flipped(self.reports), queue.reports)
+        m.d.comb += self.error_count.eq(queue.error_count)
+
+        count = Signal(range(self._beats))
+        at_last = Signal()
+        m.d.comb += at_last.eq(count == self._beats - 1)
+
+        # The register in which a last beat waits.
+        held = Signal(beat_bits, reset_less=True)
+        held_last = Signal(reset_less=True)
+        held_valid, moves = Signal(), Signal()
+        m.d.comb += [
+            register.i.valid.eq(held_valid & (~held_last | queue.known)),
+            register.i.payload.data.eq(held),
+            register.i.payload.last.eq(held_last),
+            register.i.payload.user.eq(queue.faulty),
+            moves.eq(register.i.valid & register.i.ready),
+            queue.take.eq(moves & held_last),
+            self.i.ready.eq(~held_valid | moves),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [held_valid.eq(self.i.valid), held_last.eq(at_last)]
+            for lane in range(self._values_per_beat):
+                # Assigning to the wider field extends the sign.
+                field = held[lane * bits : (lane + 1) * bits]
+                m.d.sync += field.eq(self.i.payload.values[lane])
+                if lane >= self._last_lanes:
+                    with m.If(at_last):
+                        m.d.sync += field.eq(0)
+            with m.If(self.i.valid):
+                m.d.sync += count.eq(count + 1)
+                with m.If(at_last):
+                    m.d.sync += count.eq(0)
+
+        m.d.comb += [
+            self.m_axis.tdata.eq(register.o.payload.data),
+            self.m_axis.tlast.eq(register.o.payload.last),
+            self.m_axis.tuser.eq(register.o.payload.user),
+            self.m_axis.tvalid.eq(register.o.valid),
+            register.o.ready.eq(self.m_axis.tready),
+        ]
+        return m

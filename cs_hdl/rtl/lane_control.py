@@ -1,0 +1,227 @@
+"""The engine's control: walks over output positions, passes and the kernel, one command a cycle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from cs_hdl.rtl.lane import command_layout
+from cs_hdl.rtl.streams import index_width
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
+
+    from cs_hdl.plan.geometry import Geometry
+    from cs_hdl.plan.lanes import LanesPlan
+
+__all__ = ["LaneControl", "row_needs", "tag_layout"]
+
+
+def tag_layout(plan: LanesPlan) -> data.StructLayout:
+    """What goes with a drained sum: ``valid``, and ``address`` = pass * kernels_per_set + kernel id."""
+    return data.StructLayout({"valid": 1, "address": index_width(plan.passes * plan.kernels_per_set)})
+
+
+def row_needs(geometry: Geometry) -> list[tuple[int, int]]:
+    """For each output row: input rows that must be there when it starts, and rows to release at its end.
+
+    Both count from the first row that is not released yet. Rows that a stride skips, and those below
+    the last window, must be there too before they can be released. The first output row waits for an
+    input row even where it sees only padding: no word, no result.
+    """
+    rows = geometry.out[0]
+    released = [geometry.first_row(row) if row else 0 for row in range(rows)] + [geometry.shape[0]]
+    return [
+        (max(geometry.end_row(row), released[row + 1], 1) - released[row], released[row + 1] - released[row])
+        for row in range(rows)
+    ]
+
+
+class LaneControl(wiring.Component):
+    """Issues the commands of :func:`cs_hdl.rtl.lane.command_layout`.
+
+    Accumulating and draining are two counters of their own, tied together by two banks: a pass starts
+    when its bank is drained and (first pass of a row) its input rows are there; a drain starts when its
+    bank is full and (first pass of a position) the reorder buffer has a slot. In steady state a pass
+    takes ``max(steps, kernels_per_set)`` cycles with no bubble. After reset both banks are drained
+    once without a result, since LUT RAM has no reset.
+
+    Members
+    -------
+    command: registered; tag: what belongs to the drain in ``command``, in the same cycle.
+    row_written: high for a cycle when an input row is complete; space: a slot for a further row is free.
+    slot_free: the reorder buffer can take one more position; reserve: one is taken, for a cycle.
+    """
+
+    def __init__(self, plan: LanesPlan) -> None:
+        self._plan = plan
+        super().__init__({
+            "command": Out(command_layout(plan)),
+            "tag": Out(tag_layout(plan)),
+            "row_written": In(1),
+            "space": Out(1),
+            "slot_free": In(1),
+            "reserve": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        full = Signal(2)
+        set_full, clear_full = Signal(2), Signal(2)
+        m.d.sync += full.eq((full | set_full) & ~clear_full)
+        cleared = Signal()  # both banks have been drained once since reset
+        self._accumulate(m, full=full, set_full=set_full, cleared=cleared)
+        self._drain(m, full=full, clear_full=clear_full, cleared=cleared)
+        return m
+
+    @staticmethod
+    def _counter(m: Module, name: str, limit: int, step: Value) -> tuple[Signal, Signal]:
+        """A counter 0..limit-1 that moves with ``step``, and whether it is at its last value."""
+        count, last = Signal(range(max(limit, 2)), name=name), Signal(name=f"{name}_last")
+        m.d.comb += last.eq(count == limit - 1)
+        with m.If(step):
+            m.d.sync += count.eq(count + 1)
+            with m.If(last):
+                m.d.sync += count.eq(0)
+        return count, last
+
+    def _accumulate(self, m: Module, *, full: Signal, set_full: Signal, cleared: Signal) -> None:
+        plan, geometry, command = self._plan, self._plan.geometry, self.command
+        height, width, _ = geometry.shape
+        step, pass_end = Signal(), Signal()
+
+        # Innermost first: entry (beat lane, beat), kernel column, kernel row, pass, x, y.
+        entry, entry_last = self._counter(m, "entry", plan.lane_entries, step)
+        lane, lane_last = Signal(range(max(plan.beat, 2))), Signal()
+        m.d.comb += lane_last.eq((lane == plan.beat - 1) | entry_last)
+        with m.If(step):
+            m.d.sync += lane.eq(lane + 1)
+            with m.If(lane_last):
+                m.d.sync += lane.eq(0)
+        tap_end = Signal()
+        m.d.comb += tap_end.eq(step & entry_last)
+        kernel_column, column_last = self._counter(m, "kernel_column", plan.lane_columns, tap_end)
+        row_end = Signal()
+        m.d.comb += row_end.eq(tap_end & column_last)
+        kernel_row, row_last = self._counter(m, "kernel_row", plan.lane_rows, row_end)
+        m.d.comb += pass_end.eq(row_end & row_last)
+        _, pass_last = self._counter(m, "turn", plan.passes, pass_end)
+        position_end = Signal()
+        m.d.comb += position_end.eq(pass_end & pass_last)
+        _, x_last = self._counter(m, "x", geometry.out[1], position_end)
+        line_end = Signal()
+        m.d.comb += line_end.eq(position_end & x_last)
+        y, y_last = self._counter(m, "y", geometry.out[0], line_end)
+
+        # Where the window lies: memory word and column of its left edge, ring slot and row of its top.
+        word_offset = Signal(range(max(plan.lane_columns * plan.lane_beats, 2)))
+        with m.If(step & lane_last):
+            m.d.sync += word_offset.eq(word_offset + 1)
+            with m.If(row_end):
+                m.d.sync += word_offset.eq(0)
+        stride, left, top = geometry.stride, geometry.padding[1], geometry.padding[0]
+        edge_word = Signal(command.word.shape(), init=-left * plan.lane_beats)
+        edge_column = Signal(command.column.shape(), init=-left)
+        with m.If(position_end):
+            m.d.sync += [edge_word.eq(edge_word + stride[1] * plan.lane_beats), edge_column.eq(edge_column + stride[1])]
+            with m.If(x_last):
+                m.d.sync += [edge_word.eq(-left * plan.lane_beats), edge_column.eq(-left)]
+        ring = plan.ring_rows
+        edge_slot = Signal(range(max(ring, 2)), init=-top % ring)
+        edge_row = Signal(command.row.shape(), init=-top)
+        with m.If(line_end):
+            m.d.sync += [edge_slot.eq((edge_slot + stride[0]) & (ring - 1)), edge_row.eq(edge_row + stride[0])]
+            with m.If(y_last):
+                to_next = (height - (geometry.out[0] - 1) * stride[0]) % ring
+                m.d.sync += [edge_slot.eq((edge_slot + to_next) & (ring - 1)), edge_row.eq(-top)]
+
+        # The table's address: walks on by an entry, or by a tap where the channel comes with the entry.
+        base = Signal(range(max(plan.table_depth, 2)))
+        with m.If(tap_end if plan.sparse else step):
+            m.d.sync += base.eq(base + (plan.table_channels if plan.sparse else 1))
+            with m.If(position_end):
+                m.d.sync += base.eq(0)
+
+        available = self._rows(m, y=y, line_end=line_end)
+        bank = Signal()
+        running, row_running = Signal(), Signal()  # within a pass; within an output row
+        with m.If(step):
+            m.d.sync += [running.eq(~pass_end), row_running.eq(~line_end)]
+        m.d.comb += step.eq(running | (cleared & ~full.bit_select(bank, 1) & (row_running | available)))
+        with m.If(pass_end):
+            m.d.comb += set_full.bit_select(bank, 1).eq(1)
+            m.d.sync += bank.eq(~bank)
+        m.d.sync += [
+            command.valid.eq(step),
+            command.first.eq(step & ~running),
+            command.bank.eq(bank),
+            command.slot.eq((edge_slot + kernel_row) & (ring - 1)),
+            command.row.eq(edge_row + kernel_row),
+            command.word.eq(edge_word + word_offset),
+            command.column.eq(edge_column + kernel_column),
+            command.lane.eq(lane),
+            command.base.eq(base),
+        ]
+
+    def _rows(self, m: Module, *, y: Value, line_end: Value) -> Value:
+        """Count input rows: returns whether those that output row ``y`` needs are there; sets ``space``."""
+        plan = self._plan
+        needs = row_needs(plan.geometry)
+        most = max(max(pair) for pair in needs)
+        layout = data.StructLayout({"need": range(most + 1), "release": range(most + 1)})
+        table = m.submodules.row_needs = Memory(
+            shape=layout, depth=max(2, len(needs)), init=[{"need": need, "release": free} for need, free in needs]
+        )
+        read = table.read_port(domain="comb")
+        m.d.comb += read.addr.eq(y)
+        released = Signal(range(most + 1))
+        m.d.comb += released.eq(read.data.release)
+        rows = Signal(range(plan.ring_rows + 1))  # complete and not released
+        used = Signal(range(plan.ring_rows + 1))  # complete and not yet read by the last lane
+        release = Signal(range(most + 1))
+        with m.If(line_end):
+            m.d.comb += release.eq(released)
+        late: Value = release
+        # The last lane reads its entry a chain's length after the command was made.
+        for cycle in range(plan.lanes + 3):
+            stage = Signal(range(most + 1), name=f"release_{cycle}")
+            m.d.sync += stage.eq(late)
+            late = stage
+        m.d.sync += [rows.eq(rows + self.row_written - release), used.eq(used + self.row_written - late)]
+        m.d.comb += self.space.eq(used != plan.ring_rows)
+        available = Signal()
+        m.d.comb += available.eq(rows >= read.data.need)
+        return available
+
+    def _drain(self, m: Module, *, full: Signal, clear_full: Signal, cleared: Signal) -> None:
+        plan = self._plan
+        step, running, bank = Signal(), Signal(), Signal()
+        kid, kid_last = self._counter(m, "kid", plan.kernels_per_set, step)
+        end = Signal()
+        m.d.comb += end.eq(step & kid_last)
+        address, _ = self._counter(m, "address", plan.passes * plan.kernels_per_set, step & cleared)
+        starts_position = Signal()
+        m.d.comb += starts_position.eq(address == 0)
+        ready = full.bit_select(bank, 1) & (~starts_position | self.slot_free)
+        m.d.comb += [
+            step.eq(running | ~cleared | ready),
+            self.reserve.eq(step & starts_position & cleared),
+        ]
+        with m.If(step):
+            m.d.sync += running.eq(~end & cleared)
+        with m.If(end):
+            m.d.comb += clear_full.bit_select(bank, 1).eq(1)
+            m.d.sync += bank.eq(~bank)
+            with m.If(bank == 1):
+                m.d.sync += cleared.eq(1)
+        m.d.sync += [
+            self.command.drain.eq(step),
+            self.command.drain_bank.eq(bank),
+            self.command.drain_kid.eq(kid),
+            self.tag.valid.eq(step & cleared),
+            self.tag.address.eq(address),
+        ]

@@ -1,0 +1,130 @@
+"""Brings drained results, which come in the order of sets and kernel ids, back to channel order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from cs_hdl.rtl.streams import index_width, value_shape, values_layout
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
+
+__all__ = ["Reorder"]
+
+
+class Reorder(wiring.Component):
+    """A buffer of ``slots`` output positions, written by set and kernel id, read by channel.
+
+    Parameters
+    ----------
+    places: for each channel, the column (set) and the address within it where its value arrives.
+    columns, depth: values that arrive at once, and addresses of a column.
+    slots: positions held; lanes: values of a beat of the output; dtype: of a value.
+
+    Members
+    -------
+    write: ``valid``, ``address`` and one value a column; address ``depth - 1`` ends a position. It is
+        never refused: a place is taken beforehand with ``reserve`` while ``slot_free``.
+    o: ``values_layout(dtype, lanes)``, ``ceil(channels / lanes)`` beats a position.
+
+    The first beat of a position is valid 3 cycles after its last write; one beat a cycle. A slot is
+    free again once the values of its last beat have been read.
+    """
+
+    def __init__(
+        self, *, places: Sequence[tuple[int, int]], columns: int, depth: int, slots: int, lanes: int, dtype: str
+    ) -> None:
+        if not 1 <= lanes <= len(places):
+            raise ValueError(f"lanes must be 1..{len(places)}, not {lanes!r}")
+        self._places, self._columns, self._depth = tuple(places), columns, depth
+        self._slots, self._lanes, self._dtype = slots, lanes, dtype
+        super().__init__({
+            "write": In(data.StructLayout({
+                "valid": 1,
+                "address": index_width(depth),
+                "values": data.ArrayLayout(value_shape(dtype), columns),
+            })),
+            "slot_free": Out(1),
+            "reserve": In(1),
+            "o": Out(stream.Signature(values_layout(dtype, lanes))),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beats = -(-len(self._places) // self._lanes)
+        written, fetched = Signal(), Signal()  # a position is complete; a position has been read
+        reserved, complete = Signal(range(self._slots + 1)), Signal(range(self._slots + 1))
+        m.d.comb += [
+            written.eq(self.write.valid & (self.write.address == self._depth - 1)),
+            self.slot_free.eq(reserved != self._slots),
+        ]
+        freed = Signal()  # the values of its last beat have been read
+        m.d.sync += [
+            reserved.eq(reserved + self.reserve - freed),
+            complete.eq(complete + written - fetched),
+        ]
+        write_slot, read_slot = self._slot(m, "write_slot", written), self._slot(m, "read_slot", fetched)
+
+        # Two stages that move together: the addresses of a beat, then its values.
+        move, beat, pending = Signal(), Signal(range(max(beats, 2))), Signal()
+        last, pending_last = Signal(), Signal()
+        m.d.comb += [
+            freed.eq(move & pending & pending_last),
+            move.eq(self.o.ready | ~self.o.valid),
+            last.eq(beat == beats - 1),
+            fetched.eq(move & (complete != 0) & last),
+        ]
+        with m.If(move):
+            m.d.sync += [pending.eq(complete != 0), pending_last.eq(last), self.o.valid.eq(pending)]
+            with m.If(complete != 0):
+                m.d.sync += beat.eq(beat + 1)
+                with m.If(last):
+                    m.d.sync += beat.eq(0)
+        for lane in range(self._lanes):
+            self._lane(m, lane=lane, beat=beat, move=move, write_slot=write_slot, read_slot=read_slot)
+        return m
+
+    def _slot(self, m: Module, name: str, step: Value) -> Signal:
+        slot = Signal(range(max(self._slots, 2)), name=name)
+        with m.If(step):
+            m.d.sync += slot.eq(slot + 1)
+            with m.If(slot == self._slots - 1):
+                m.d.sync += slot.eq(0)
+        return slot
+
+    def _lane(self, m: Module, *, lane: int, beat: Value, move: Value, write_slot: Value, read_slot: Value) -> None:
+        """One lane has a copy of each column that any of its channels comes from."""
+        channels = list(range(lane, len(self._places), self._lanes))
+        used = sorted({self._places[channel][0] for channel in channels})
+        address_width = index_width(self._depth)
+        select, address = Signal(range(max(len(used), 2)), name=f"select_{lane}"), Signal(address_width, name=f"address_{lane}")
+        slot, absent = Signal.like(read_slot, name=f"slot_{lane}"), Signal(name=f"absent_{lane}")
+        with m.If(move):
+            m.d.sync += [slot.eq(read_slot), absent.eq(1)]
+            with m.Switch(beat):
+                for index, channel in enumerate(channels):
+                    column, place = self._places[channel]
+                    with m.Case(index):
+                        m.d.sync += [select.eq(used.index(column)), address.eq(place), absent.eq(0)]
+        value = self.o.p.values[lane]
+        with m.If(move):
+            m.d.sync += value.eq(0)
+        for number, column in enumerate(used):
+            memory = m.submodules[f"memory_{lane}_{column}"] = Memory(
+                shape=value_shape(self._dtype), depth=self._slots << address_width, init=[]
+            )
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            m.d.comb += [
+                write.en.eq(self.write.valid),
+                write.addr.eq((write_slot << address_width) | self.write.address),
+                write.data.eq(self.write.values[column]),
+                read.addr.eq((slot << address_width) | address),
+            ]
+            with m.If(move & ~absent & (select == number)):
+                m.d.sync += value.eq(read.data)
