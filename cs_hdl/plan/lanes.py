@@ -142,6 +142,17 @@ class LanesPlan:
         return pitch
 
     @property
+    def memory_bits(self) -> int:
+        """Bits of the tables of all lanes (weights and kernel ids)."""
+        id_bits = (self.kernels_per_set - 1).bit_length()
+        return self.lanes * self.table_depth * self.set_columns * (8 + id_bits)
+
+    @property
+    def output_beats(self) -> int:
+        """Beats of an output position."""
+        return ceil_div(self.out_channels, self.output_lanes)
+
+    @property
     def chain_latency(self) -> int:
         """Cycles from a drain command at the first lane to the complete sum behind the last."""
         return self.lanes + 7 + self.rom_latency

@@ -9,36 +9,21 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.plan.lane_timing import row_needs
 from cs_hdl.rtl.lane import command_layout
 from cs_hdl.rtl.streams import index_width
 
 if TYPE_CHECKING:
     from amaranth.hdl import Value
 
-    from cs_hdl.plan.geometry import Geometry
     from cs_hdl.plan.lanes import LanesPlan
 
-__all__ = ["LaneControl", "row_needs", "tag_layout"]
+__all__ = ["LaneControl", "tag_layout"]
 
 
 def tag_layout(plan: LanesPlan) -> data.StructLayout:
     """What goes with a drained sum: ``valid``, and ``address`` = pass * kernels_per_set + kernel id."""
     return data.StructLayout({"valid": 1, "address": index_width(plan.passes * plan.kernels_per_set)})
-
-
-def row_needs(geometry: Geometry) -> list[tuple[int, int]]:
-    """For each output row: input rows that must be there when it starts, and rows to release at its end.
-
-    Both count from the first row that is not released yet. Rows that a stride skips, and those below
-    the last window, must be there too before they can be released. The first output row waits for an
-    input row even where it sees only padding: no word, no result.
-    """
-    rows = geometry.out[0]
-    released = [geometry.first_row(row) if row else 0 for row in range(rows)] + [geometry.shape[0]]
-    return [
-        (max(geometry.end_row(row), released[row + 1], 1) - released[row], released[row + 1] - released[row])
-        for row in range(rows)
-    ]
 
 
 class LaneControl(wiring.Component):

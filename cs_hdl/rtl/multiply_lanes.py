@@ -9,6 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from cs_hdl.fixedpoint import dtype_range
+from cs_hdl.plan.lane_timing import column_kernels
 from cs_hdl.plan.lanes import lane_tables
 from cs_hdl.rtl.activation_writer import ActivationWriter, input_layout
 from cs_hdl.rtl.lane import Lane
@@ -146,10 +147,7 @@ class MultiplyLanes(wiring.Component):
 
     def _scale(self, column: int, low: int, high: int) -> Requantiser:
         """Bias and scale of the kernels that are drained in ``column``, by address."""
-        depth = self._plan.passes * self._plan.kernels_per_set
-        own = {address: kernel for kernel, (place, address) in enumerate(self._places()) if place == column}
-        filler = next(iter(own.values()), 0)
-        kernels = [own.get(address, filler) for address in range(depth)]
+        kernels = column_kernels(self._packed, self._plan, column)
         multipliers: list[int] = []
         shifts: list[int] = []
         if self._requantise is not None:

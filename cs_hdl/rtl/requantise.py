@@ -11,6 +11,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.fixedpoint import bits_for_range, dtype_range
+from cs_hdl.plan.scale import common_scale
 from cs_hdl.rtl.streams import index_width, value_shape
 
 if TYPE_CHECKING:
@@ -55,12 +56,7 @@ class Requantiser(wiring.Component):
         self._dtype = dtype
         self._biases = list(biases)
         self._low, self._high = low + min(biases), high + max(biases)
-        shift = max(shifts, default=0)
-        factors = [multiplier << (shift - own) for multiplier, own in zip(multipliers, shifts, strict=True)]
-        common = min(((factor & -factor).bit_length() - 1 for factor in factors), default=0)
-        common = min(common, shift)
-        self._factors, self._shift = [factor >> common for factor in factors], shift - common
-        self._scaled = bool(factors)
+        self._scale = common_scale(multipliers, shifts)
         super().__init__({
             "en": In(1),
             "i": In(signed(bits_for_range(low, high))),
@@ -71,13 +67,7 @@ class Requantiser(wiring.Component):
     @property
     def latency(self) -> int:
         """Enabled cycles from ``i`` to ``o``."""
-        if not self._scaled:
-            return 2
-        return 4 + (0 if self._only_shifts else 2)
-
-    @property
-    def _only_shifts(self) -> bool:
-        return all(factor == self._factors[0] and factor & (factor - 1) == 0 for factor in self._factors)
+        return self._scale.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -86,7 +76,7 @@ class Requantiser(wiring.Component):
         bias = self._constant(m, "bias", self._biases, self.address)
         with m.If(self.en):
             m.d.sync += total.eq(held + bias)
-        if not self._scaled:
+        if not self._scale.factors:
             m.d.comb += self.o.eq(total)
             return m
         product, low, high = self._multiply(m, total)
@@ -114,12 +104,12 @@ class Requantiser(wiring.Component):
 
     def _multiply(self, m: Module, total: Signal) -> tuple[Value, int, int]:
         """``total * factor`` and its range; a mere shift takes no cycle, a multiplication two."""
-        if self._only_shifts:
-            shift = self._factors[0].bit_length() - 1
+        if self._scale.only_shifts:
+            shift = self._scale.factors[0].bit_length() - 1
             return total << shift, self._low << shift, self._high << shift
         address = self._register(m, self.address, "address_1")
-        factor = self._constant(m, "factor", self._factors, address)
-        largest = max(self._factors)
+        factor = self._constant(m, "factor", list(self._scale.factors), address)
+        largest = max(self._scale.factors)
         low, high = min(self._low * largest, 0), max(self._high * largest, 0)
         a = self._register(m, total, "a")
         b = self._register(m, factor, "b")
@@ -130,7 +120,7 @@ class Requantiser(wiring.Component):
 
     def _round(self, m: Module, product: Value, low: int, high: int) -> None:
         """Half to even: add one less than a half, and one more where the quotient is odd; then clamp."""
-        shift = self._shift
+        shift = self._scale.shift
         rounded = Signal(signed(bits_for_range(low, high) + 1))
         with m.If(self.en):
             if shift:

@@ -1,0 +1,324 @@
+"""Build the stages of an accelerator for a given number of cycles a word."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cs_hdl.fixedpoint import dtype_range
+from cs_hdl.network import GlobalKWTA, Layer, LocalKWTA, MaxPool, Tensor, WeightLayer
+from cs_hdl.plan.adder_graph import AdderGraph, adder_graph
+from cs_hdl.plan.cost import Cost, constants_cost, lanes_cost, memory_cost
+from cs_hdl.plan.folding import fold_lanes
+from cs_hdl.plan.geometry import pool_geometry, weight_geometry
+from cs_hdl.plan.lanes import LanesPlan, ceil_div
+from cs_hdl.plan.plan import Plan
+from cs_hdl.plan.select import global_kwta_cycles
+from cs_hdl.plan.stages import (
+    ArgMaxStage,
+    ConstantsStage,
+    DensifyStage,
+    GlobalKWTAStage,
+    LanesStage,
+    LocalKWTAStage,
+    NarrowStage,
+    PoolStage,
+    Stage,
+    WidenStage,
+)
+from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors, raster
+
+if TYPE_CHECKING:
+    from cs_hdl.combine.packed import Packed
+
+__all__ = ["StageBuilder", "constants_graph"]
+
+#: Non-zero weights above which constant multipliers are not even considered (about 40 LUTs each).
+_MOST_CONSTANTS = 3000
+#: Values of a window above which it is not held in registers.
+_MOST_WINDOW_VALUES = 1024
+
+
+@lru_cache(maxsize=64)
+def constants_graph(layer: WeightLayer, shape: tuple[int, int, int], dtype: str) -> AdderGraph:
+    """The adder graph of a layer over a window of its input, tap by tap, channel by channel."""
+    kernels = layer.kernels(Tensor(shape, dtype))
+    return adder_graph(kernels.reshape(len(kernels), -1), *dtype_range(dtype))
+
+
+class Infeasible(Exception):
+    """No stage of this kind keeps within the cycles."""
+
+
+class StageBuilder:
+    """Walks over the layers once and gives each the cheapest stages of at most ``cycles`` cycles a word.
+
+    ``build`` raises Infeasible where there are none. Along the walk ``_lanes`` is the width of the
+    stream: values a beat, or pairs a beat behind a k-WTA.
+    """
+
+    def __init__(self, packed: Packed, *, mode: str | None, cycles: int) -> None:
+        self._packed, self._mode, self._cycles = packed, mode, cycles
+        self._network = packed.network
+        self._stages: list[Stage] = []
+        self._lanes = self._input_lanes = self._input()
+        self.cost = Cost(lut=500)
+
+    def build(self) -> Plan:
+        """The plan; its cycles are those of the slowest stage, its latency is not yet measured."""
+        network = self._network
+        for index, layer in enumerate(network.layers):
+            self._add_layer(index, layer)
+        self._end()
+        beats = [ceil_div(network.input.size, self._input_lanes), ceil_div(network.output.size, self._lanes)]
+        return Plan(
+            packed=self._packed,
+            mode=self._mode,
+            stages=tuple(self._stages),
+            input_lanes=self._input_lanes,
+            output_lanes=self._lanes,
+            words_in_flight=4,
+            cycles_per_word=max([*beats, *(stage.cycles for stage in self._stages)]),
+            latency_cycles=0,
+        )
+
+    def _push(self, stage: Stage, cost: Cost) -> None:
+        if stage.cycles > self._cycles:
+            raise Infeasible
+        self._stages.append(stage)
+        self.cost += cost
+
+    # The two borders.
+
+    def _input(self) -> int:
+        """Values a beat of the input: what the first consumer wants, without partly empty beats."""
+        tensor = self._network.input
+        lanes = consumer_lanes(self._network, 0, self._cycles)
+        if lanes is None:
+            raise Infeasible
+        if tensor.shape[2] % lanes == 0 or tensor.size == tensor.shape[2]:
+            return lanes
+        layers = self._network.layers
+        first = next((layer for layer in layers if not isinstance(layer, MaxPool)), None)
+        allowed = beat_lanes(tensor.shape[2]) if isinstance(first, LocalKWTA) else divisors(tensor.shape[2])
+        wider = [n for n in divisors(tensor.shape[2]) if n >= lanes and n in allowed]
+        if not wider:
+            raise Infeasible
+        return wider[0]
+
+    def _end(self) -> None:
+        """The output border takes dense values, and no beat that is partly empty in the middle of a word."""
+        output, last = self._network.output, len(self._network.layers) - 1
+        if output.winners is not None:
+            self._densify(last, output)
+        else:
+            self._narrow(last, output, consumer_lanes(self._network, last + 1, self._cycles))
+        if output.size != output.shape[2] and output.shape[2] % self._lanes:
+            raise Infeasible
+
+    # One layer each.
+
+    def _add_layer(self, index: int, layer: Layer) -> None:
+        tensor = self._network.tensors[index]
+        if tensor.winners is not None and not self._reads_winners(index):
+            self._densify(index, tensor)
+        if isinstance(layer, WeightLayer):
+            if self._use_constants(index, layer):
+                self._constants(index, layer)
+            else:
+                self._multiply(index, layer)
+        elif isinstance(layer, MaxPool):
+            self._pool(index, layer)
+        else:
+            self._narrow(index, tensor, consumer_lanes(self._network, index, self._cycles))
+            if isinstance(layer, LocalKWTA):
+                self._local_kwta(index, layer)
+            elif isinstance(layer, GlobalKWTA):
+                self._global_kwta(index, layer)
+            else:
+                self._argmax(index)
+
+    def _reads_winners(self, index: int) -> bool:
+        """Whether layer ``index`` takes pairs, and not every channel."""
+        layer, tensor = self._network.layers[index], self._network.tensors[index]
+        return (
+            isinstance(layer, WeightLayer)
+            and tensor.winners is not None
+            and self._mode not in ("sparse-dense", "dense")
+        )
+
+    def _use_constants(self, index: int, layer: WeightLayer) -> bool:
+        """Constants where they keep within the cycles, and lanes do not or cost more."""
+        tensor = self._network.tensors[index]
+        geometry = weight_geometry(layer, tensor)
+        height, width = raster(geometry)
+        if (
+            self._mode == "dense"
+            or tensor.winners is not None
+            or geometry.padding[0] >= geometry.kernel[0]
+            or geometry.padding[1] >= geometry.kernel[1]
+            or int((layer.weights != 0).sum()) > _MOST_CONSTANTS
+            or geometry.taps * tensor.shape[2] > _MOST_WINDOW_VALUES
+            or height * width > self._cycles
+        ):
+            return False
+        lanes = self._fold(index, layer, output_lanes=1)
+        graph = constants_graph(layer, tensor.shape, tensor.dtype)
+        own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
+        return lanes is None or own.weight < lanes_cost(lanes).weight
+
+    def _fold(self, index: int, layer: WeightLayer, *, output_lanes: int) -> LanesPlan | None:
+        tensor = self._network.tensors[index]
+        sparse = self._reads_winners(index)
+        winners = tensor.winners if sparse and tensor.winners is not None else tensor.shape[2]
+        return fold_lanes(
+            self._packed.layers[layer.name],
+            weight_geometry(layer, tensor),
+            entries=winners,
+            beat=self._lanes,
+            sparse=sparse,
+            output_lanes=output_lanes,
+            cycles=self._cycles,
+        )
+
+    def _constants(self, index: int, layer: WeightLayer) -> None:
+        tensor = self._network.tensors[index]
+        channels = tensor.shape[2]
+        if self._lanes < channels:
+            cycles = tensor.shape[0] * tensor.shape[1] * ceil_div(channels, self._lanes)
+            self._push(
+                WidenStage(layer=index, cycles=cycles, channels=channels, lanes=self._lanes, dtype=tensor.dtype),
+                Cost(lut=channels * 8),
+            )
+        geometry = weight_geometry(layer, tensor)
+        height, width = raster(geometry)
+        graph = constants_graph(layer, tensor.shape, tensor.dtype)
+        self._push(
+            ConstantsStage(layer=index, cycles=height * width, geometry=geometry),
+            constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * channels),
+        )
+        self._lanes = layer.out_channels
+
+    def _multiply(self, index: int, layer: WeightLayer) -> None:
+        if not self._reads_winners(index):
+            self._narrow(index, self._network.tensors[index], consumer_lanes(self._network, index, self._cycles))
+        wanted = consumer_lanes(self._network, index + 1, self._cycles)
+        plan = None if wanted is None else self._fold(index, layer, output_lanes=wanted)
+        if plan is None:
+            raise Infeasible
+        cost = lanes_cost(plan)
+        scale = layer.requantise
+        if scale is not None and (scale.multiplier & (scale.multiplier - 1)).any():
+            cost += Cost(dsp=2 * plan.set_columns)
+        self._push(LanesStage(layer=index, cycles=plan.cycles, lanes=plan), cost)
+        self._lanes = plan.output_lanes
+
+    def _pool(self, index: int, layer: MaxPool) -> None:
+        tensor = self._network.tensors[index]
+        geometry = pool_geometry(layer, tensor)
+        height, width = raster(geometry)
+        beats = ceil_div(tensor.shape[2], self._lanes)
+        lines = memory_cost(width * beats, max(1, geometry.kernel[0] - 1) * self._lanes * 8)
+        self._push(
+            PoolStage(
+                layer=index,
+                cycles=height * width * beats,
+                geometry=geometry,
+                lanes=self._lanes,
+                beats=beats,
+                dtype=tensor.dtype,
+            ),
+            lines + Cost(lut=geometry.taps * self._lanes * 20 + 60),
+        )
+
+    def _local_kwta(self, index: int, layer: LocalKWTA) -> None:
+        tensor, lanes = self._network.tensors[index], self._lanes
+        channels, positions = tensor.shape[2], tensor.shape[0] * tensor.shape[1]
+        if lanes not in beat_lanes(channels):
+            raise Infeasible
+        beats = ceil_div(channels, lanes)
+        pairs = ceil_div(layer.winners, beats)
+        self._push(
+            LocalKWTAStage(
+                layer=index,
+                cycles=positions * beats,
+                channels=channels,
+                winners=layer.winners,
+                beats=beats,
+                pairs=pairs,
+            ),
+            Cost(lut=40 * lanes * max(1, lanes.bit_length()) + 60 * layer.winners * beats.bit_length()),
+        )
+        self._lanes = pairs
+
+    def _global_kwta(self, index: int, layer: GlobalKWTA) -> None:
+        tensor, lanes = self._network.tensors[index], self._lanes
+        if tensor.shape[2] % lanes and tensor.size != tensor.shape[2]:
+            raise Infeasible
+        self._push(
+            GlobalKWTAStage(
+                layer=index,
+                cycles=global_kwta_cycles(tensor.size, layer.winners, lanes),
+                features=tensor.size,
+                winners=layer.winners,
+                lanes=lanes,
+            ),
+            Cost(lut=500 + 500 * lanes) + memory_cost(3 * tensor.size, 8),
+        )
+
+    def _argmax(self, index: int) -> None:
+        tensor = self._network.tensors[index]
+        cycles = ceil_div(tensor.size, self._lanes)
+        self._push(
+            ArgMaxStage(layer=index, cycles=cycles, values=tensor.size, lanes=self._lanes, dtype=tensor.dtype),
+            Cost(lut=60 * self._lanes + 100),
+        )
+        self._lanes = 1
+
+    # Between layers.
+
+    def _narrow(self, index: int, tensor: Tensor, wanted: int | None) -> None:
+        """Where all channels come at once, queue whole positions and pass on no more than is needed."""
+        channels = tensor.shape[2]
+        if wanted is None:
+            raise Infeasible
+        if self._lanes != channels or wanted >= channels:
+            return
+        depth = max(2, tensor.shape[1])
+        self._push(
+            NarrowStage(
+                layer=index,
+                cycles=tensor.shape[0] * tensor.shape[1] * ceil_div(channels, wanted),
+                channels=channels,
+                lanes=wanted,
+                depth=depth,
+                dtype=tensor.dtype,
+            ),
+            memory_cost(depth, channels * 8) + Cost(lut=wanted * 16),
+        )
+        self._lanes = wanted
+
+    def _densify(self, index: int, tensor: Tensor) -> None:
+        """Winners back to a dense tensor, in as few lanes as the cycles allow."""
+        assert tensor.winners is not None
+        channels, positions, pairs = tensor.shape[2], tensor.shape[0] * tensor.shape[1], self._lanes
+        written = ceil_div(tensor.winners, pairs) * pairs
+        for lanes in (1 << n for n in range(channels.bit_length())):
+            if positions > 1 and channels % lanes:
+                continue
+            cycles = positions * max(written, ceil_div(channels, lanes))
+            if cycles <= self._cycles:
+                self._push(
+                    DensifyStage(
+                        layer=index,
+                        cycles=cycles,
+                        channels=channels,
+                        winners=tensor.winners,
+                        pairs=pairs,
+                        lanes=lanes,
+                    ),
+                    Cost(lut=100 + lanes * 16 * ceil_div(channels, 16 * lanes)),
+                )
+                self._lanes = lanes
+                return
+        raise Infeasible

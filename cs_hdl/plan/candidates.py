@@ -1,0 +1,52 @@
+"""Numbers of cycles a word at which some stage of a network could change: what the planner tries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cs_hdl.network import GlobalKWTA, LocalKWTA, MaxPool, WeightLayer
+from cs_hdl.plan.folding import lane_cycles
+from cs_hdl.plan.geometry import pool_geometry, weight_geometry
+from cs_hdl.plan.lanes import ceil_div
+from cs_hdl.plan.select import global_kwta_cycles
+from cs_hdl.plan.widths import beat_lanes, divisors, raster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cs_hdl.combine.packed import Packed
+    from cs_hdl.network import Tensor
+
+__all__ = ["candidate_cycles"]
+
+
+def candidate_cycles(packed: Packed) -> list[int]:
+    """All of them, rising, without a repetition."""
+    network = packed.network
+    found = {network.input.size}
+    for tensor in network.tensors:
+        found |= set(_stream_cycles(tensor))
+    for layer, tensor in zip(network.layers, network.tensors, strict=False):
+        if isinstance(layer, WeightLayer):
+            geometry = weight_geometry(layer, tensor)
+            height, width = raster(geometry)
+            found.add(height * width)
+            for entries, sparse in {(tensor.shape[2], False), (tensor.winners or tensor.shape[2], True)}:
+                for beat in {1, *beat_lanes(entries)}:
+                    found |= lane_cycles(packed.layers[layer.name], geometry, entries=entries, beat=beat, sparse=sparse)
+        elif isinstance(layer, MaxPool):
+            height, width = raster(pool_geometry(layer, tensor))
+            found |= {height * width * ceil_div(tensor.shape[2], lanes) for lanes in beat_lanes(tensor.shape[2])}
+        elif isinstance(layer, GlobalKWTA):
+            found |= {global_kwta_cycles(tensor.size, layer.winners, lanes) for lanes in beat_lanes(tensor.size)}
+        elif isinstance(layer, LocalKWTA):
+            found |= {tensor.shape[0] * tensor.shape[1] * count for count in range(1, layer.winners + 1)}
+    return sorted(found)
+
+
+def _stream_cycles(tensor: Tensor) -> Iterator[int]:
+    positions, channels = tensor.shape[0] * tensor.shape[1], tensor.shape[2]
+    for lanes in {*beat_lanes(channels), *divisors(channels)}:
+        yield positions * ceil_div(channels, lanes)
+        if tensor.winners is not None:
+            yield positions * max(ceil_div(tensor.winners, lanes) * lanes, ceil_div(channels, lanes))

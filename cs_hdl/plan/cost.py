@@ -1,0 +1,81 @@
+"""Rough resources of each stage on an ECP5, for choosing between foldings before any synthesis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cs_hdl.plan.adder_graph import AdderGraph
+    from cs_hdl.plan.lanes import LanesPlan
+
+__all__ = ["Cost", "block_rams", "constants_cost", "lanes_cost", "memory_cost", "table_in_block_ram"]
+
+#: LUTs that are as scarce as one block RAM, and one DSP, on an LFE5U-85F (83,640 / 208, / 156).
+LUTS_PER_BLOCK_RAM = 400
+LUTS_PER_DSP = 530
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """4-input LUTs (carry and LUT RAM counted as LUTs), DSPs and block RAMs of 18 kbit."""
+
+    lut: float = 0.0
+    dsp: int = 0
+    block_ram: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(lut=self.lut + other.lut, dsp=self.dsp + other.dsp, block_ram=self.block_ram + other.block_ram)
+
+    def __mul__(self, count: int) -> Cost:
+        return Cost(lut=self.lut * count, dsp=self.dsp * count, block_ram=self.block_ram * count)
+
+    @property
+    def weight(self) -> float:
+        """One number for comparing foldings: everything in LUTs."""
+        return self.lut + self.dsp * LUTS_PER_DSP + self.block_ram * LUTS_PER_BLOCK_RAM
+
+
+def block_rams(depth: int, width: int) -> int:
+    """DP16KD blocks of a memory with one read and one write port."""
+    return min(
+        -(-depth // rows) * -(-width // columns)
+        for rows, columns in ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+    )
+
+
+def memory_cost(depth: int, width: int) -> Cost:
+    """A memory that is written while it runs: LUT RAM (16 x 4 in 4 LUTs) where that is cheaper."""
+    distributed = -(-depth // 16) * -(-width // 4) * 4
+    blocks = block_rams(depth, width)
+    if depth > 256 or distributed > blocks * LUTS_PER_BLOCK_RAM:
+        return Cost(block_ram=blocks)
+    return Cost(lut=distributed)
+
+
+def table_in_block_ram(depth: int, width: int) -> bool:
+    """Whether a table of constants takes less of the chip as block RAM than as LUTs (16 bits each)."""
+    return depth * width / 16 > block_rams(depth, width) * LUTS_PER_BLOCK_RAM
+
+
+def lanes_cost(plan: LanesPlan) -> Cost:
+    """The engine on lanes: tables, activations, accumulators and control."""
+    id_bits = (plan.kernels_per_set - 1).bit_length()
+    word = plan.set_columns * (8 + id_bits)
+    entry = 8 + ((plan.geometry.shape[2] - 1).bit_length() if plan.sparse else 0)
+    accumulator = 20
+    lut_ram = 2 * -(-plan.kernels_per_set // 16) * -(-accumulator // 4) * 4
+    lane = Cost(lut=60 + plan.beat * entry / 2) + memory_cost(plan.ring_rows * plan.row_pitch, plan.beat * entry)
+    if plan.rom_latency == 2:
+        lane += Cost(block_ram=block_rams(plan.table_depth, word))
+    else:
+        lane += Cost(lut=plan.table_depth * word / 16)
+    lane += Cost(lut=plan.set_columns * (lut_ram + 6 * accumulator), dsp=plan.set_columns)
+    copies = plan.output_lanes * min(plan.set_columns, plan.output_beats)
+    reorder = memory_cost(plan.slots * plan.passes * plan.kernels_per_set, 8) * copies
+    return Cost(lut=250 + plan.set_columns * 60) + lane * plan.lanes + reorder
+
+
+def constants_cost(graph: AdderGraph, *, outputs: int, taps: int) -> Cost:
+    """Window and constant multipliers: nearly the bits of all adders, and the requantisation."""
+    return Cost(lut=graph.bits * 1.1 + outputs * 40 + taps * 10)

@@ -1,0 +1,115 @@
+"""From a packed network to a plan: every layer gets the cheapest stages that keep within the cycles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cs_hdl.combine.packed import combine
+from cs_hdl.errors import InputError
+from cs_hdl.network import WeightLayer
+from cs_hdl.plan.build_stages import Infeasible, StageBuilder
+from cs_hdl.plan.candidates import candidate_cycles
+from cs_hdl.plan.cost import Cost
+from cs_hdl.plan.plan import Plan
+from cs_hdl.plan.timing import measure
+
+if TYPE_CHECKING:
+    from cs_hdl.combine.packed import Packed
+    from cs_hdl.network import Network
+
+__all__ = ["MODES", "DeviceLimits", "make_plan"]
+
+MODES = ("sparse-sparse", "sparse-dense", "dense")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceLimits:
+    """What a device has; ``lut`` counts 4-input LUTs."""
+
+    name: str
+    lut: int
+    dsp: int
+    block_ram: int
+
+
+#: Share of the device's LUTs that may be planned for: beyond it routing gets slow and clocks low.
+_LUT_SHARE = 0.75
+
+
+def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = None, mode: str | None = None) -> Plan:
+    """Plan ``network``: at most ``cycles`` cycles a word, or the fewest that fit ``limits``.
+
+    Raises InputError where ``cycles`` cannot be reached, the device cannot hold the network, or the
+    network does not allow ``mode``.
+    """
+    _check_mode(network, mode)
+    packed = combine(network, dense=mode == "dense")
+    if cycles is not None:
+        return measure(_at_most(packed, mode, cycles, limits))
+    candidates = candidate_cycles(packed)
+    low, high = 0, len(candidates) - 1
+    best = None
+    while low <= high:
+        middle = (low + high) // 2
+        built = _build(packed, mode, candidates[middle])
+        if built is not None and _fits(built[1], limits):
+            best, high = built[0], middle - 1
+        else:
+            low = middle + 1
+    if best is None:
+        built = _build(packed, mode, candidates[-1])
+        if built is None:
+            raise InputError(f"{network.name}: no folding was found for any number of cycles")
+        raise InputError(_too_large(network, built[1], limits))
+    return measure(best)
+
+
+def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits) -> Plan:
+    """The cheapest plan of at most ``cycles`` cycles a word."""
+    name = packed.network.name
+    if cycles < 1:
+        raise InputError(f"--cycles {cycles}: must be at least 1")
+    built = _build(packed, mode, cycles)
+    if built is None:
+        more = (count for count in candidate_cycles(packed) if count > cycles)
+        fewest = next((count for count in more if _build(packed, mode, count)), None)
+        hint = f"the fewest are {fewest}" if fewest else "no folding was found for any number of cycles"
+        raise InputError(f"{name}: {cycles} cycles a word cannot be reached; {hint}")
+    if not _fits(built[1], limits):
+        raise InputError(_too_large(packed.network, built[1], limits) + ", or allow more cycles")
+    return built[0]
+
+
+def _check_mode(network: Network, mode: str | None) -> None:
+    if mode is None:
+        return
+    if mode not in MODES:
+        raise InputError(f"--mode {mode}: must be one of {', '.join(MODES)}")
+    weighted = [t for layer, t in zip(network.layers, network.tensors, strict=False) if isinstance(layer, WeightLayer)]
+    if mode == "sparse-sparse" and all(tensor.winners is None for tensor in weighted):
+        raise InputError(
+            f"{network.name}: --mode sparse-sparse needs sparse activations, but no layer has a k-WTA in front; "
+            "give --active-inputs, or take --mode sparse-dense"
+        )
+
+
+def _build(packed: Packed, mode: str | None, cycles: int) -> tuple[Plan, Cost] | None:
+    """The cheapest plan of at most ``cycles`` cycles and what it costs; None where there is none."""
+    try:
+        builder = StageBuilder(packed, mode=mode, cycles=cycles)
+        return builder.build(), builder.cost
+    except Infeasible:
+        return None
+
+
+def _fits(cost: Cost, limits: DeviceLimits) -> bool:
+    return cost.lut <= limits.lut * _LUT_SHARE and cost.dsp <= limits.dsp and cost.block_ram <= limits.block_ram
+
+
+def _too_large(network: Network, cost: Cost, limits: DeviceLimits) -> str:
+    return (
+        f"{network.name}: too large for {limits.name}: the smallest folding takes about {cost.lut:.0f} LUTs, "
+        f"{cost.dsp} DSPs and {cost.block_ram} block RAMs of {limits.lut * _LUT_SHARE:.0f} usable, {limits.dsp} and "
+        f"{limits.block_ram}; take a larger device or a smaller network"
+    )

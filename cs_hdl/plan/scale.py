@@ -1,0 +1,36 @@
+"""One shift for all channels: how bias and scale are applied, and how long that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["CommonScale", "common_scale"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonScale:
+    """``(i + bias) * factors[address] / 2**shift``; no factors where the sum is the result."""
+
+    factors: tuple[int, ...]
+    shift: int
+
+    @property
+    def only_shifts(self) -> bool:
+        """Whether one shift to the left does for all, so that nothing is multiplied."""
+        return all(factor == self.factors[0] and factor & (factor - 1) == 0 for factor in self.factors)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a sum to its result: bias; then a multiplication (2) where need be, round, clamp."""
+        if not self.factors:
+            return 2
+        return 4 if self.only_shifts else 6
+
+
+def common_scale(multipliers: Sequence[int], shifts: Sequence[int]) -> CommonScale:
+    """Widen the multipliers until all have the largest shift, then take out what is common."""
+    shift = max(shifts, default=0)
+    factors = [multiplier << (shift - own) for multiplier, own in zip(multipliers, shifts, strict=True)]
+    common = min([shift, *((factor & -factor).bit_length() - 1 for factor in factors)])
+    return CommonScale(factors=tuple(factor >> common for factor in factors), shift=shift - common)

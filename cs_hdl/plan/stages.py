@@ -1,0 +1,115 @@
+"""The stages of a plan: what hardware there is between the two borders, in the order of the data.
+
+Everything that the RTL needs is in here or in the packed network; nothing here knows the RTL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cs_hdl.plan.geometry import Geometry
+    from cs_hdl.plan.lanes import LanesPlan
+
+__all__ = [
+    "ArgMaxStage",
+    "ConstantsStage",
+    "DensifyStage",
+    "GlobalKWTAStage",
+    "LanesStage",
+    "LocalKWTAStage",
+    "NarrowStage",
+    "PoolStage",
+    "Stage",
+    "WidenStage",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage works for ``cycles`` on each word; ``layer`` is its place in the network."""
+
+    layer: int
+    cycles: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantsStage(Stage):
+    """Window and constant multipliers: one output position a cycle."""
+
+    geometry: Geometry
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanesStage(Stage):
+    """The engine on lanes."""
+
+    lanes: LanesPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolStage(Stage):
+    """Max-pooling over beats of ``lanes`` channels, ``beats`` a position."""
+
+    geometry: Geometry
+    lanes: int
+    beats: int
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalKWTAStage(Stage):
+    """Sorting networks: a position in ``beats`` beats in, ``winners`` pairs out, ``pairs`` a beat."""
+
+    channels: int
+    winners: int
+    beats: int
+    pairs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalKWTAStage(Stage):
+    """Histograms: ``lanes`` values a beat in, as many pairs a beat out."""
+
+    features: int
+    winners: int
+    lanes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArgMaxStage(Stage):
+    """Index of the largest of ``values``, ``lanes`` a beat."""
+
+    values: int
+    lanes: int
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NarrowStage(Stage):
+    """A queue of ``depth`` whole positions, cut into beats of ``lanes`` channels."""
+
+    channels: int
+    lanes: int
+    depth: int
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WidenStage(Stage):
+    """Beats of ``lanes`` channels become one beat of all."""
+
+    channels: int
+    lanes: int
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensifyStage(Stage):
+    """Winners become a dense tensor, ``lanes`` values a beat."""
+
+    channels: int
+    winners: int
+    pairs: int
+    lanes: int

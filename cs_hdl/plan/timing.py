@@ -1,0 +1,144 @@
+"""When each beat moves: one word on an idle accelerator, a driver that never waits, a sink always ready.
+
+All control is independent of the data, so the times can be computed without them: every stage turns
+the cycles in which its beats come into the cycles in which its results leave. Simulation must measure
+the latency that comes out here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cs_hdl.network import WeightLayer
+from cs_hdl.plan.build_stages import constants_graph
+from cs_hdl.plan.lane_timing import lanes_times
+from cs_hdl.plan.lanes import ceil_div
+from cs_hdl.plan.scale import common_scale
+from cs_hdl.plan.select import argmax_latency, global_kwta_latency, local_kwta_latency
+from cs_hdl.plan.stages import (
+    ArgMaxStage,
+    ConstantsStage,
+    DensifyStage,
+    GlobalKWTAStage,
+    LanesStage,
+    LocalKWTAStage,
+    NarrowStage,
+    PoolStage,
+    WidenStage,
+)
+from cs_hdl.plan.widths import raster
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cs_hdl.plan.geometry import Geometry
+    from cs_hdl.plan.plan import Plan
+    from cs_hdl.plan.stages import Stage
+
+    Times = NDArray[np.int64]
+
+__all__ = ["measure", "stage_times"]
+
+#: Cycles of the register slices: at the input border, at the output border, behind a wide stage.
+INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY = 1, 2, 1
+
+
+def measure(plan: Plan) -> Plan:
+    """``plan`` with its latency, and with as many words in flight as keep it busy."""
+    times = np.arange(plan.input_beats, dtype=np.int64) + INPUT_LATENCY
+    for stage in plan.stages:
+        times = stage_times(plan, stage, times)
+    latency = int(times[-1]) + OUTPUT_LATENCY
+    words = ceil_div(latency, plan.cycles_per_word) + 2 + len(plan.stages)
+    return dataclasses.replace(plan, latency_cycles=latency, words_in_flight=words)
+
+
+def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
+    """When the beats of one word leave ``stage`` if they are offered to it at ``times``."""
+    if isinstance(stage, ConstantsStage):
+        return _constants_times(plan, stage, times) + SLICE_LATENCY
+    if isinstance(stage, LanesStage):
+        return lanes_times(plan, stage, times)
+    if isinstance(stage, PoolStage):
+        levels = (stage.geometry.taps - 1).bit_length()
+        return _window_times(stage.geometry, stage.beats, times) + levels + SLICE_LATENCY
+    if isinstance(stage, NarrowStage):
+        return _in_turn(times + 2, ceil_div(stage.channels, stage.lanes))
+    if isinstance(stage, WidenStage):
+        beats = ceil_div(stage.channels, stage.lanes)
+        return times[beats - 1 :: beats] + 1
+    if isinstance(stage, LocalKWTAStage):
+        done = times[stage.beats - 1 :: stage.beats] + local_kwta_latency(stage)
+        return _in_turn(done, ceil_div(stage.winners, stage.pairs))
+    if isinstance(stage, GlobalKWTAStage):
+        beats = ceil_div(stage.winners, stage.lanes)
+        # Only the last beat's time is fixed; the others are never later than this.
+        return int(times[-1]) + global_kwta_latency(stage) + np.arange(1 - beats, 1, dtype=np.int64)
+    if isinstance(stage, ArgMaxStage):
+        return times[-1:] + argmax_latency(stage)
+    assert isinstance(stage, DensifyStage)
+    return _densify_times(stage, times)
+
+
+def _in_turn(starts: Times, beats: int, gap: int = 1) -> Times:
+    """``beats`` beats for each start, one every ``gap`` cycles, none before those of the start before."""
+    result = np.empty(len(starts) * beats, dtype=np.int64)
+    free = np.int64(0)
+    for index, start in enumerate(starts):
+        first = max(start, free)
+        result[index * beats : (index + 1) * beats] = first + gap * np.arange(beats)
+        free = first + gap * beats
+    return result
+
+
+def _window_times(geometry: Geometry, beats: int, times: Times) -> Times:
+    """Steps of the raster, and from them the outputs: see ``rtl.primitives.window``."""
+    height, width = raster(geometry)
+    real = np.zeros((height, width, beats), dtype=np.bool_)
+    real[: geometry.shape[0], : geometry.shape[1]] = True
+    offered = np.full(real.size, np.iinfo(np.int64).min // 2)
+    offered[real.ravel()] = times
+    order = np.arange(real.size)
+    steps = np.maximum.accumulate(offered - order) + order
+    rows = geometry.kernel[0] - 1 - geometry.padding[0]
+    columns = geometry.kernel[1] - 1 - geometry.padding[1]
+    delay = (rows * width + columns) * beats
+    steps = np.concatenate([steps, steps[-1] + 1 + np.arange(delay)])
+    y = np.arange(geometry.out[0])[:, None, None] * geometry.stride[0]
+    x = np.arange(geometry.out[1])[None, :, None] * geometry.stride[1]
+    places = ((y * width + x) * beats + np.arange(beats)).ravel() + delay
+    return steps[places] + 1
+
+
+def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:
+    layer, tensor = plan.network.layers[stage.layer], plan.network.tensors[stage.layer]
+    assert isinstance(layer, WeightLayer)
+    graph = constants_graph(layer, tensor.shape, tensor.dtype)
+    scale = layer.requantise
+    latencies = [0]
+    if scale is None:
+        latencies = [common_scale([], []).latency]
+    else:
+        latencies = [
+            common_scale([int(m)], [int(s)]).latency for m, s in zip(scale.multiplier, scale.shift, strict=True)
+        ]
+    return _window_times(stage.geometry, 1, times) + graph.depth + max(latencies)
+
+
+def _densify_times(stage: DensifyStage, times: Times) -> Times:
+    """One pair a cycle in; a beat a cycle out, of two memories in turn."""
+    in_beats, out_beats = ceil_div(stage.winners, stage.pairs), ceil_div(stage.channels, stage.lanes)
+    written, result = -1, []
+    read_ends: list[int] = []
+    for position in range(len(times) // in_beats):
+        if position >= 2:  # its memory must have been read and cleared
+            written = max(written, read_ends[position - 2])
+        for beat in range(in_beats):
+            written = max(written + 1, int(times[position * in_beats + beat])) + stage.pairs - 1
+        first = max(written + 1, read_ends[-1] + 1 if read_ends else 0)
+        read_ends.append(first + out_beats - 1)
+        result.append(first + 1 + np.arange(out_beats, dtype=np.int64))
+    return np.concatenate(result)

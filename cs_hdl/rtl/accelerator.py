@@ -1,0 +1,97 @@
+"""The whole accelerator: the stages of a plan between two AXI4-Stream borders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from cs_hdl.network import WeightLayer
+from cs_hdl.rtl.axi_input import AxiInput
+from cs_hdl.rtl.axi_output import AxiOutput
+from cs_hdl.rtl.axi_stream import bytes_per_value
+from cs_hdl.rtl.layer import make_stage
+
+if TYPE_CHECKING:
+    from cs_hdl.plan.plan import Plan
+
+__all__ = ["Accelerator"]
+
+
+class Accelerator(wiring.Component):
+    """What ``design.v`` is: words in at ``s_axis``, results out at ``m_axis``, one clock.
+
+    ``aresetn`` is synchronous and active low. A word is ``plan.input_beats`` beats of
+    ``plan.input_lanes`` values, a result ``plan.output_beats`` beats of ``plan.output_lanes`` values;
+    ``plan.cycles_per_word`` and ``plan.latency_cycles`` hold with a driver and a sink that never wait.
+    A word of the wrong length is repaired, its result is marked by ``m_axis_tuser``, and
+    ``error_count`` counts it (modulo 65536).
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        output = plan.network.output
+        super().__init__({
+            "aclk": In(1),
+            "aresetn": In(1),
+            "s_axis_tdata": In(8 * plan.input_lanes),
+            "s_axis_tvalid": In(1),
+            "s_axis_tready": Out(1),
+            "s_axis_tlast": In(1),
+            "m_axis_tdata": Out(8 * bytes_per_value(output.dtype) * plan.output_lanes),
+            "m_axis_tvalid": Out(1),
+            "m_axis_tready": In(1),
+            "m_axis_tlast": Out(1),
+            "m_axis_tuser": Out(1),
+            "error_count": Out(16),
+        })
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        plan = self._plan
+        m.domains.sync = ClockDomain()
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        m.submodules.input = source = AxiInput(
+            values_per_beat=plan.input_lanes,
+            beats=plan.input_beats,
+            dtype=plan.network.input.dtype,
+            values=plan.network.input.size,
+        )
+        m.submodules.output = sink = AxiOutput(
+            values_per_beat=plan.output_lanes,
+            beats=plan.output_beats,
+            dtype=plan.network.output.dtype,
+            values=plan.network.output.size,
+            words_in_flight=plan.words_in_flight,
+        )
+        connect(m, source.reports, sink.reports)
+        m.d.comb += [
+            source.s_axis.tdata.eq(self.s_axis_tdata),
+            source.s_axis.tvalid.eq(self.s_axis_tvalid),
+            source.s_axis.tlast.eq(self.s_axis_tlast),
+            self.s_axis_tready.eq(source.s_axis.tready),
+            self.m_axis_tdata.eq(sink.m_axis.tdata),
+            self.m_axis_tvalid.eq(sink.m_axis.tvalid),
+            self.m_axis_tlast.eq(sink.m_axis.tlast),
+            self.m_axis_tuser.eq(sink.m_axis.tuser),
+            sink.m_axis.tready.eq(self.m_axis_tready),
+            self.error_count.eq(sink.error_count),
+        ]
+        stream = source.o
+        for index, stage in enumerate(plan.stages):
+            component = make_stage(plan, stage)
+            m.submodules[f"{self._name(index)}"] = component
+            connect(m, stream, component.i)
+            stream = component.o
+        connect(m, stream, sink.i)
+        return m
+
+    def _name(self, index: int) -> str:
+        """``linear1_lanes``: the layer, and what the stage does for it."""
+        stage = self._plan.stages[index]
+        layer = self._plan.network.layers[stage.layer]
+        own = type(stage).__name__.removesuffix("Stage").lower()
+        clean = "".join(c if c.isalnum() else "_" for c in layer.name)
+        return f"{clean}_{own}" if isinstance(layer, WeightLayer) or clean != own else clean

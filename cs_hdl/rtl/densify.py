@@ -1,0 +1,106 @@
+"""From winners back to a dense tensor, zeros where nothing won: what a network that ends in a k-WTA gives."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from cs_hdl.rtl.streams import index_width, pairs_layout, values_layout
+
+__all__ = ["Densify"]
+
+
+class Densify(wiring.Component):
+    """Writes a position's winners one a cycle into a memory of zeros, then reads it and clears it again.
+
+    Parameters
+    ----------
+    channels, winners, pairs: of the incoming pairs; lanes: values of a beat of the output, a power of two.
+
+    Members
+    -------
+    i: ``pairs_layout(channels, pairs)``, ``ceil(winners / pairs)`` beats a position.
+    o: ``values_layout("uint8", lanes)``, ``ceil(channels / lanes)`` beats a position.
+
+    Two memories in turn: initiation interval ``max(ceil(winners / pairs) * pairs, ceil(channels / lanes))``
+    cycles a position; the first beat comes 3 cycles after the last pair was written. Until the memories
+    are cleared after reset, ``i.ready`` is low.
+    """
+
+    def __init__(self, *, channels: int, winners: int, pairs: int, lanes: int) -> None:
+        if lanes < 1 or lanes & (lanes - 1):
+            raise ValueError(f"lanes must be a power of two, not {lanes!r}")
+        self._channels, self._winners, self._pairs, self._lanes = channels, winners, pairs, lanes
+        super().__init__({
+            "i": In(stream.Signature(pairs_layout(channels, pairs))),
+            "o": Out(stream.Signature(values_layout("uint8", lanes))),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beats, in_beats = -(-self._channels // self._lanes), -(-self._winners // self._pairs)
+        full, set_full, clear_full = Signal(2), Signal(2), Signal(2)
+        m.d.sync += full.eq((full | set_full) & ~clear_full)
+        cleared = Signal()
+
+        # Write side: one pair a cycle; the beat is taken with its last pair.
+        side, pair, in_beat = Signal(), Signal(range(max(self._pairs, 2))), Signal(range(max(in_beats, 2)))
+        writing, pair_last, beat_last = Signal(), Signal(), Signal()
+        m.d.comb += [
+            pair_last.eq(pair == self._pairs - 1),
+            beat_last.eq(in_beat == in_beats - 1),
+            writing.eq(self.i.valid & cleared & ~full.bit_select(side, 1)),
+            self.i.ready.eq(writing & pair_last),
+        ]
+        with m.If(writing):
+            m.d.sync += pair.eq(Mux(pair_last, 0, pair + 1))
+            with m.If(pair_last):
+                m.d.sync += in_beat.eq(Mux(beat_last, 0, in_beat + 1))
+                with m.If(beat_last):
+                    m.d.comb += set_full.bit_select(side, 1).eq(1)
+                    m.d.sync += side.eq(~side)
+        value, index, used = Signal(8), Signal(index_width(self._channels)), Signal()
+        with m.Switch(pair):
+            for number in range(self._pairs):
+                with m.Case(number):
+                    m.d.comb += [value.eq(self.i.p.values[number]), index.eq(self.i.p.indices[number])]
+        # An unused slot holds value 0, which must not overwrite a winner; a winner of 0 is there already.
+        m.d.comb += used.eq(value != 0)
+
+        # Read side: one beat a cycle, cleared behind; after reset the same walk clears both memories.
+        read_side, out_beat, move, reading = Signal(), Signal(range(max(beats, 2))), Signal(), Signal()
+        out_last = Signal()
+        m.d.comb += [
+            move.eq(self.o.ready | ~self.o.valid),
+            out_last.eq(out_beat == beats - 1),
+            reading.eq((move & full.bit_select(read_side, 1)) | ~cleared),
+        ]
+        with m.If(move):
+            m.d.sync += self.o.valid.eq(reading & cleared)
+        with m.If(reading):
+            m.d.sync += out_beat.eq(Mux(out_last, 0, out_beat + 1))
+            with m.If(out_last):
+                m.d.comb += clear_full.bit_select(read_side, 1).eq(1)
+                m.d.sync += read_side.eq(~read_side)
+                with m.If(read_side):
+                    m.d.sync += cleared.eq(1)
+        shift = self._lanes.bit_length() - 1
+        for lane in range(self._lanes):
+            reads = []
+            mine = index[:shift] == lane if shift else Const(1)
+            for number in range(2):
+                memory = m.submodules[f"memory_{lane}_{number}"] = Memory(shape=8, depth=max(beats, 2), init=[])
+                write, read = memory.write_port(), memory.read_port(domain="comb")
+                clear = reading & (read_side == number)
+                m.d.comb += [
+                    write.en.eq(clear | (writing & used & mine & (side == number))),
+                    write.addr.eq(Mux(clear, out_beat, index[shift:])),
+                    write.data.eq(Mux(clear, 0, value)),
+                    read.addr.eq(out_beat),
+                ]
+                reads.append(read.data)
+            with m.If(move):
+                m.d.sync += self.o.p.values[lane].eq(Mux(read_side, reads[1], reads[0]))
+        return m

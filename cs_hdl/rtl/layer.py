@@ -1,0 +1,113 @@
+"""From a stage of the plan to its components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from cs_hdl.network import WeightLayer
+from cs_hdl.plan.build_stages import constants_graph
+from cs_hdl.plan.stages import (
+    ArgMaxStage,
+    ConstantsStage,
+    DensifyStage,
+    GlobalKWTAStage,
+    LanesStage,
+    LocalKWTAStage,
+    NarrowStage,
+    PoolStage,
+    WidenStage,
+)
+from cs_hdl.rtl.argmax import ArgMax
+from cs_hdl.rtl.densify import Densify
+from cs_hdl.rtl.global_kwta import GlobalKWTA
+from cs_hdl.rtl.local_kwta import LocalKWTA
+from cs_hdl.rtl.max_pool import MaxPool
+from cs_hdl.rtl.multiply_constants import MultiplyConstants
+from cs_hdl.rtl.multiply_lanes import MultiplyLanes
+from cs_hdl.rtl.primitives.register_slice import RegisterSlice
+from cs_hdl.rtl.primitives.window import Window
+from cs_hdl.rtl.rechunk import Narrow, Widen
+
+if TYPE_CHECKING:
+    from cs_hdl.plan.plan import Plan
+    from cs_hdl.plan.stages import Stage
+
+__all__ = ["Chain", "make_stage"]
+
+
+class Chain(wiring.Component):
+    """Components one behind the other, each from ``i`` to ``o``; together they are again such a one."""
+
+    def __init__(self, **parts: Any) -> None:
+        self._parts = parts
+        first, *_, last = [*parts.values(), *parts.values()]
+        super().__init__({"i": In(flipped(first.i).signature), "o": Out(last.o.signature)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        stream = flipped(self.i)
+        for name, part in self._parts.items():
+            m.submodules[name] = part
+            connect(m, stream, part.i)
+            stream = part.o
+        connect(m, stream, flipped(self.o))
+        return m
+
+
+def make_stage(plan: Plan, stage: Stage) -> Any:
+    """The component of ``stage``: a stream ``i`` in, a stream ``o`` out."""
+    if isinstance(stage, ConstantsStage):
+        return _constants(plan, stage)
+    if isinstance(stage, LanesStage):
+        return _lanes(plan, stage)
+    if isinstance(stage, PoolStage):
+        pool = MaxPool(geometry=stage.geometry, lanes=stage.lanes, beats=stage.beats, dtype=stage.dtype)
+        return Chain(pool=pool, slice=RegisterSlice(pool.o.payload.shape()))
+    if isinstance(stage, NarrowStage):
+        return Narrow(channels=stage.channels, lanes=stage.lanes, dtype=stage.dtype, depth=stage.depth)
+    if isinstance(stage, WidenStage):
+        return Widen(channels=stage.channels, lanes=stage.lanes, dtype=stage.dtype)
+    if isinstance(stage, LocalKWTAStage):
+        return LocalKWTA(channels=stage.channels, winners=stage.winners, beats=stage.beats, pairs=stage.pairs)
+    if isinstance(stage, GlobalKWTAStage):
+        return GlobalKWTA(features=stage.features, winners=stage.winners, lanes=stage.lanes)
+    if isinstance(stage, ArgMaxStage):
+        return ArgMax(values=stage.values, lanes=stage.lanes, dtype=stage.dtype)
+    assert isinstance(stage, DensifyStage)
+    return Densify(channels=stage.channels, winners=stage.winners, pairs=stage.pairs, lanes=stage.lanes)
+
+
+def _constants(plan: Plan, stage: ConstantsStage) -> Chain:
+    """Window and constants, and a register slice, since all its registers move with what is behind."""
+    layer, tensor = plan.network.layers[stage.layer], plan.network.tensors[stage.layer]
+    assert isinstance(layer, WeightLayer)
+    multiply = MultiplyConstants(
+        graph=constants_graph(layer, tensor.shape, tensor.dtype),
+        geometry=stage.geometry,
+        dtype=tensor.dtype,
+        biases=layer.bias.tolist(),
+        requantise=layer.requantise,
+        output_dtype=plan.network.tensors[stage.layer + 1].dtype,
+    )
+    return Chain(
+        window=Window(geometry=stage.geometry, lanes=tensor.shape[2], beats=1, dtype=tensor.dtype),
+        multiply=multiply,
+        slice=RegisterSlice(multiply.o.payload.shape()),
+    )
+
+
+def _lanes(plan: Plan, stage: LanesStage) -> MultiplyLanes:
+    layer = plan.network.layers[stage.layer]
+    assert isinstance(layer, WeightLayer)
+    return MultiplyLanes(
+        packed=plan.packed.layers[layer.name],
+        plan=stage.lanes,
+        biases=layer.bias.tolist(),
+        requantise=layer.requantise,
+        dtype=plan.network.tensors[stage.layer].dtype,
+        output_dtype=plan.network.tensors[stage.layer + 1].dtype,
+    )
