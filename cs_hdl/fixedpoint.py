@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,7 +78,8 @@ def requantise(
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 1)
     round_up = (remainder > half) | ((remainder == half) & ((quotient & 1) == 1))
     low, high = _RANGES[dtype]
-    return np.clip(quotient + np.where((shift > 0) & round_up, 1, 0), low, high)
+    result: NDArray[np.int64] = np.clip(quotient + np.where((shift > 0) & round_up, 1, 0), low, high)
+    return result
 
 
 def scale_to_multiplier(scale: float) -> tuple[int, int]:
@@ -89,17 +91,13 @@ def scale_to_multiplier(scale: float) -> tuple[int, int]:
     """
     if not np.isfinite(scale) or scale <= 0:
         raise ValueError(f"scale must be a finite number above 0, not {scale!r}")
-    mantissa, exponent = np.frexp(scale)
-    multiplier = round(float(mantissa) * 2**16)
-    shift = 16 - int(exponent)
+    if not 2.0**-MAX_SHIFT <= scale <= MAX_MULTIPLIER:
+        raise ValueError(f"scale {scale!r} is outside 2**-{MAX_SHIFT} .. {MAX_MULTIPLIER}")
+    # M takes 16 bits, and fewer where the scale is so small that S would exceed its limit.
+    shift = min(16 - math.frexp(scale)[1], MAX_SHIFT)
+    multiplier = round(math.ldexp(scale, shift))
     if multiplier > MAX_MULTIPLIER:
         multiplier, shift = multiplier >> 1, shift - 1
     while multiplier % 2 == 0 and shift > 0:
         multiplier, shift = multiplier >> 1, shift - 1
-    while shift > MAX_SHIFT and multiplier > 1:
-        multiplier, shift = (multiplier + 1) >> 1, shift - 1
-    while shift < 0 and multiplier * 2 <= MAX_MULTIPLIER:
-        multiplier, shift = multiplier << 1, shift + 1
-    if not 0 <= shift <= MAX_SHIFT:
-        raise ValueError(f"scale {scale!r} is outside 2**-{MAX_SHIFT} .. {MAX_MULTIPLIER}")
     return multiplier, shift

@@ -126,7 +126,7 @@ class WeightLayer(Layer):
 
     ``weights`` is int8 in -127..127, ``[out_channels, ...]``, 0 where a weight is absent;
     ``bias`` is int32 ``[out_channels]``; without ``requantise`` the layer gives its exact
-    accumulators. ``weight_scale`` and ``output_scale`` are for people and evaluation only.
+    accumulators.
     """
 
     weights: NDArray[np.int8]
@@ -212,7 +212,9 @@ class Conv2d(WeightLayer):
         if min(self.padding) < 0:
             raise InputError(f"{self.name}: padding {self.padding} must not be negative")
         if self.groups < 1 or self.out_channels % self.groups:
-            raise InputError(f"{self.name}: {self.out_channels} output channels do not divide into {self.groups} groups")
+            raise InputError(
+                f"{self.name}: {self.out_channels} output channels do not divide into {self.groups} groups"
+            )
 
     def output(self, tensor: Tensor) -> Tensor:
         height, width, channels = tensor.shape
@@ -404,7 +406,7 @@ def save_network(network: Network, path: Path) -> None:
     }
     arrays["header"] = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_aside(path, buffer.getvalue())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cs_hdl.plan.lanes import ceil_div
+
 if TYPE_CHECKING:
     from cs_hdl.plan.stages import ArgMaxStage, GlobalKWTAStage, LocalKWTAStage
 
@@ -19,12 +21,14 @@ def local_kwta_latency(stage: LocalKWTAStage) -> int:
 
 def global_kwta_cycles(features: int, winners: int, lanes: int) -> int:
     """Cycles a word of the histogram k-WTA over ``features`` values, ``lanes`` at a time."""
-    raise NotImplementedError
+    return ceil_div(features, lanes)
 
 
 def global_kwta_latency(stage: GlobalKWTAStage) -> int:
     """Cycles from a word's last input beat to its last output beat."""
-    raise NotImplementedError
+    from cs_hdl.rtl.global_kwta import GlobalKWTA
+
+    return GlobalKWTA(features=stage.features, winners=stage.winners, lanes=stage.lanes).latency
 
 
 def argmax_latency(stage: ArgMaxStage) -> int:

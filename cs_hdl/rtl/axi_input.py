@@ -24,7 +24,8 @@ class AxiInput(wiring.Component):
     are reported, so that the result can be marked; the words behind are not touched.
 
     Latency is one clock cycle, the initiation interval one beat a cycle. ``s_axis.tready`` is a
-    register (low in reset), so up to two beats are taken ahead of ``o``.
+    register (low in reset), so up to two beats are taken ahead of ``o``; a fault is found and
+    reported in the cycle in which its beat goes on to ``o``.
 
     Parameters
     ----------
@@ -60,11 +61,13 @@ class AxiInput(wiring.Component):
         self._beats = beats
         self._dtype = dtype
         self._last_lanes = values - (beats - 1) * values_per_beat
-        super().__init__({
-            "s_axis": In(axi_stream(values_per_beat * bytes_per_value(dtype))),
-            "o": Out(stream.Signature(values_layout(dtype, values_per_beat))),
-            "reports": Out(fault_reports()),
-        })
+        super().__init__(
+            {
+                "s_axis": In(axi_stream(values_per_beat * bytes_per_value(dtype))),
+                "o": Out(stream.Signature(values_layout(dtype, values_per_beat))),
+                "reports": Out(fault_reports()),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.rtl.axi_stream import axi_stream, bytes_per_value
@@ -19,16 +19,15 @@ __all__ = ["AxiOutput"]
 class AxiOutput(wiring.Component):
     """Gives words of ``beats`` beats to AXI4-Stream, ``tlast`` on the last of each.
 
-    ``tuser`` is 1 on every beat that goes out after the word's input was found to be too short
-    or too long, up to the word's last beat. **The last beat waits until the word's input is
+    ``tuser`` is 1 on every beat that first shows two or more cycles after the word's input was
+    reported as too short or too long, up to the word's last beat. **The last beat waits until the word's input is
     complete**, so whoever looks at ``tuser`` together with ``tlast`` never takes a faulty word
     for a good one, not even where the last inputs do not count (a stride that leaves some out).
-    It waits in a register of its own: the components before it are not held up, and the rest
-    of the input can always come in.
+    One more beat finds room behind it, so the components before it are not held up by the wait
+    and the rest of the input can always come in.
 
     Latency is two clock cycles (for the last beat: or two cycles after the report of its word),
-    the initiation interval one beat a cycle. Everything at ``m_axis``, and ``i.ready`` against
-    ``m_axis.tready``, is registered.
+    the initiation interval one beat a cycle. What ``m_axis`` gives and ``i.ready`` are registers.
 
     Parameters
     ----------
@@ -80,59 +79,54 @@ class AxiOutput(wiring.Component):
         self._dtype = dtype
         self._last_lanes = values - (beats - 1) * values_per_beat
         self._words_in_flight = words_in_flight
-        super().__init__({
-            "i": In(stream.Signature(values_layout(dtype, values_per_beat))),
-            "m_axis": Out(axi_stream(values_per_beat * bytes_per_value(dtype), user=True)),
-            "reports": In(fault_reports()),
-            "error_count": Out(16),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(values_layout(dtype, values_per_beat))),
+                "m_axis": Out(axi_stream(values_per_beat * bytes_per_value(dtype), user=True)),
+                "reports": In(fault_reports()),
+                "error_count": Out(16),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bits = 8 * bytes_per_value(self._dtype)
-        beat_bits = self._values_per_beat * bits
 
         m.submodules.queue = queue = FaultQueue(words=self._words_in_flight)
-        m.submodules.slice = register = RegisterSlice(data.StructLayout({"data": beat_bits, "last": 1, "user": 1}))
         wiring.connect(m, wiring.flipped(self.reports), queue.reports)
         m.d.comb += self.error_count.eq(queue.error_count)
 
-        count = Signal(range(self._beats))
-        at_last = Signal()
-        m.d.comb += at_last.eq(count == self._beats - 1)
+        # A last beat waits at the slice's output; the slice's other place keeps `i.ready` high.
+        m.submodules.slice = register = RegisterSlice(values_layout(self._dtype, self._values_per_beat))
+        wiring.connect(m, wiring.flipped(self.i), register.i)
+        beat = register.o
 
-        # The register in which a last beat waits.
-        held = Signal(beat_bits, reset_less=True)
-        held_last = Signal(reset_less=True)
-        held_valid, moves = Signal(), Signal()
+        count = Signal(range(self._beats))
+        at_last, may_go, free = Signal(), Signal(), Signal()
         m.d.comb += [
-            register.i.valid.eq(held_valid & (~held_last | queue.known)),
-            register.i.payload.data.eq(held),
-            register.i.payload.last.eq(held_last),
-            register.i.payload.user.eq(queue.faulty),
-            moves.eq(register.i.valid & register.i.ready),
-            queue.take.eq(moves & held_last),
-            self.i.ready.eq(~held_valid | moves),
+            at_last.eq(count == self._beats - 1),
+            may_go.eq(~at_last | queue.known),
+            free.eq(self.m_axis.tready | ~self.m_axis.tvalid),
+            beat.ready.eq(free & may_go),
+            queue.take.eq(beat.valid & beat.ready & at_last),
         ]
-        with m.If(self.i.ready):
-            m.d.sync += [held_valid.eq(self.i.valid), held_last.eq(at_last)]
+        with m.If(beat.valid & beat.ready):
+            m.d.sync += count.eq(count + 1)
+            with m.If(at_last):
+                m.d.sync += count.eq(0)
+
+        # `tuser` is what is known in the cycle before the beat shows; from then on it is stable.
+        with m.If(free):
+            m.d.sync += [
+                self.m_axis.tvalid.eq(beat.valid & may_go),
+                self.m_axis.tlast.eq(at_last),
+                self.m_axis.tuser.eq(queue.faulty),
+            ]
             for lane in range(self._values_per_beat):
                 # Assigning to the wider field extends the sign.
-                field = held[lane * bits : (lane + 1) * bits]
-                m.d.sync += field.eq(self.i.payload.values[lane])
+                field = self.m_axis.tdata[lane * bits : (lane + 1) * bits]
+                m.d.sync += field.eq(beat.payload.values[lane])
                 if lane >= self._last_lanes:
                     with m.If(at_last):
                         m.d.sync += field.eq(0)
-            with m.If(self.i.valid):
-                m.d.sync += count.eq(count + 1)
-                with m.If(at_last):
-                    m.d.sync += count.eq(0)
-
-        m.d.comb += [
-            self.m_axis.tdata.eq(register.o.payload.data),
-            self.m_axis.tlast.eq(register.o.payload.last),
-            self.m_axis.tuser.eq(register.o.payload.user),
-            self.m_axis.tvalid.eq(register.o.valid),
-            register.o.ready.eq(self.m_axis.tready),
-        ]
         return m

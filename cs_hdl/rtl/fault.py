@@ -46,13 +46,15 @@ class FaultQueue(wiring.Component):
         if not isinstance(words, int) or words < 1:
             raise TypeError(f"words must be a positive integer, not {words!r}")
         self._words = words
-        super().__init__({
-            "reports": In(fault_reports()),
-            "known": Out(1),
-            "faulty": Out(1),
-            "take": In(1),
-            "error_count": Out(16),
-        })
+        super().__init__(
+            {
+                "reports": In(fault_reports()),
+                "known": Out(1),
+                "faulty": Out(1),
+                "take": In(1),
+                "error_count": Out(16),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -1,0 +1,106 @@
+"""fixedpoint against exact rational arithmetic."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from cs_hdl.fixedpoint import (
+    MAX_MULTIPLIER,
+    MAX_SHIFT,
+    bits_for_range,
+    dtype_range,
+    requantise,
+    scale_to_multiplier,
+    smallest_dtype,
+)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2, 7, 16, 31, 47])
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_requantise_is_exact(shift, dtype):
+    rng = np.random.default_rng(shift)
+    low, high = dtype_range(dtype)
+    # Around the results that matter: values whose quotient lies near the range, ties among them.
+    for multiplier in (1, 3, 255, 40961, 65535):
+        centres = rng.integers(2 * low - 10, 2 * high + 10, 200) * 2**shift // (2 * multiplier)
+        accumulators = np.clip(centres + rng.integers(-2, 3, 200), -(2**45), 2**45 - 1)
+        expected = [min(high, max(low, round(Fraction(int(value) * multiplier, 2**shift)))) for value in accumulators]
+        assert requantise(accumulators, multiplier, shift, dtype).tolist() == expected
+
+
+def test_requantise_takes_a_pair_for_each_channel():
+    result = requantise(np.array([[3, 3, 3], [-3, 5, 1000]]), np.array([1, 1, 2]), np.array([0, 1, 3]), "uint8")
+    assert result.tolist() == [[3, 2, 1], [0, 2, 250]]
+
+
+@pytest.mark.parametrize("accumulator", [2**45 - 1, -(2**45), 2**31, -(2**31)])
+def test_requantise_does_not_overflow(accumulator):
+    assert requantise(np.array([accumulator]), 65535, 0, "int8").tolist() == [127 if accumulator > 0 else -128]
+    expected = round(Fraction(accumulator * 65535, 2**47))
+    assert requantise(np.array([accumulator]), 65535, 47, "int8").tolist() == [min(127, max(-128, expected))]
+
+
+def test_requantise_is_monotone():
+    values = requantise(np.arange(-3000, 3000), 40961, 19, "int8")
+    assert (np.diff(values) >= 0).all()
+
+
+@pytest.mark.parametrize("exponent", range(-47, 16))
+def test_powers_of_two_come_out_exact(exponent):
+    multiplier, shift = scale_to_multiplier(2.0**exponent)
+    assert Fraction(multiplier, 2**shift) == Fraction(2) ** exponent
+    assert multiplier == (1 if exponent <= 0 else 2**exponent)
+
+
+def test_nearest_pair_of_16_bits():
+    rng = np.random.default_rng(0)
+    for scale in np.exp(rng.uniform(np.log(2.0**-29), np.log(60000.0), 2000)):
+        multiplier, shift = scale_to_multiplier(float(scale))
+        assert 1 <= multiplier <= MAX_MULTIPLIER and 0 <= shift <= MAX_SHIFT
+        assert multiplier % 2 == 1 or shift == 0
+        error = abs(Fraction(multiplier, 2**shift) - Fraction(float(scale)))
+        assert error <= Fraction(float(scale)) / 2**16
+
+
+@pytest.mark.parametrize("steps", [1.01, 1.49, 1.51, 2.4, 100.3, 65534.6])
+def test_tiny_scales_are_rounded_once(steps):
+    """Below 2**-31 the shift is at its limit, and M is simply the scale in steps of 2**-47."""
+    multiplier, shift = scale_to_multiplier(steps * 2.0**-47)
+    assert Fraction(multiplier, 2**shift) == Fraction(round(steps), 2**47)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf"), -float("inf"), 2.0**-48, 65536.0, 1e30])
+def test_scales_that_have_no_pair(scale):
+    with pytest.raises(ValueError, match=r"scale"):
+        scale_to_multiplier(scale)
+
+
+def test_largest_scale():
+    assert scale_to_multiplier(65535.0) == (65535, 0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [(-32768, 32767, "int16"), (-32769, 0, "int24"), (0, 32768, "int24"), (-(2**23), 2**23 - 1, "int24"),
+     (0, 2**23, "int32"), (-(2**31), 2**31 - 1, "int32")],
+)  # fmt: skip
+def test_smallest_dtype(low, high, dtype):
+    assert smallest_dtype(low, high) == dtype
+
+
+def test_smallest_dtype_refuses_what_fits_none():
+    with pytest.raises(ValueError, match=r"0\.\.2147483648 fits none"):
+        smallest_dtype(0, 2**31)
+
+
+def test_bits_for_range():
+    for low in range(-20, 20):
+        for high in range(low, 20):
+            bits = bits_for_range(low, high)
+            assert -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1)
+            assert bits == 1 or not (-(2 ** (bits - 2)) <= low and high < 2 ** (bits - 2))
+    with pytest.raises(ValueError, match="empty"):
+        bits_for_range(1, 0)
