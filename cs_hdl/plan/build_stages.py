@@ -303,6 +303,9 @@ class StageBuilder:
         assert tensor.winners is not None
         channels, positions, pairs = tensor.shape[2], tensor.shape[0] * tensor.shape[1], self._lanes
         written = ceil_div(tensor.winners, pairs) * pairs
+        # A global k-WTA stands still while a beat waits: a queue takes all its winners at once.
+        burst = pairs > 1 and isinstance(self._stages[-1], GlobalKWTAStage)
+        queue = ceil_div(tensor.winners, pairs) + 2 if burst else 0
         for lanes in (1 << n for n in range(channels.bit_length())):
             if positions > 1 and channels % lanes:
                 continue
@@ -316,8 +319,9 @@ class StageBuilder:
                         winners=tensor.winners,
                         pairs=pairs,
                         lanes=lanes,
+                        queue=queue,
                     ),
-                    Cost(lut=100 + lanes * 16 * ceil_div(channels, 16 * lanes)),
+                    Cost(lut=100 + lanes * 16 * ceil_div(channels, 16 * lanes) + queue * pairs),
                 )
                 self._lanes = lanes
                 return

@@ -81,7 +81,9 @@ def _make(
     entry_bits = 8 + ((geometry.shape[2] - 1).bit_length() if sparse else 0)
     height, demand = geometry.shape[0], row_demand(geometry)
     whole = 2 * height * plan.row_pitch * plan.beat * entry_bits <= _WHOLE_WORDS_BITS
-    wanted = 2 * height if whole else max(demand + 1, min(2 * height, 2 * demand))
+    # Two words (or twice what a window needs), and the rows that come in until the last lane is done with one.
+    spare = max(1, ceil_div((plan.lanes + 6) * height, plan.cycles))
+    wanted = min(2 * height, 2 * height if whole else 2 * demand) + spare
     plan = dataclasses.replace(plan, ring_rows=1 << (wanted - 1).bit_length(), rom_latency=2 if block else 1)
     # A slot is taken from a position's first drain until its last beat has been read.
     held = (passes - 1) * plan.pass_cycles + plan.kernels_per_set + plan.chain_latency + _TAIL + plan.output_beats

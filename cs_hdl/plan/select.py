@@ -33,4 +33,4 @@ def global_kwta_latency(stage: GlobalKWTAStage) -> int:
 
 def argmax_latency(stage: ArgMaxStage) -> int:
     """Cycles from a word's last input beat to its result."""
-    return 1
+    return (min(stage.lanes, stage.values) - 1).bit_length() + 2

@@ -107,9 +107,10 @@ class WidenStage(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class DensifyStage(Stage):
-    """Winners become a dense tensor, ``lanes`` values a beat."""
+    """Winners become a dense tensor, ``lanes`` values a beat, behind a queue of ``queue`` beats (0: none)."""
 
     channels: int
     winners: int
     pairs: int
     lanes: int
+    queue: int

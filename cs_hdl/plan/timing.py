@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["measure", "stage_times"]
 
-#: Cycles of the register slices: at the input border, at the output border, behind a wide stage.
-INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY = 1, 2, 1
+#: Cycles of the input border, the output border, a register slice behind a wide stage, and a queue.
+INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY, QUEUE_LATENCY = 1, 2, 1, 2
 
 
 def measure(plan: Plan) -> Plan:
@@ -80,7 +80,7 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     if isinstance(stage, ArgMaxStage):
         return times[-1:] + argmax_latency(stage)
     assert isinstance(stage, DensifyStage)
-    return _densify_times(stage, times)
+    return _densify_times(stage, times + (QUEUE_LATENCY if stage.queue else 0))
 
 
 def _in_turn(starts: Times, beats: int, gap: int = 1) -> Times:

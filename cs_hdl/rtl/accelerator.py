@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -67,11 +67,12 @@ class Accelerator(wiring.Component):
             words_in_flight=plan.words_in_flight,
         )
         connect(m, source.reports, sink.reports)
+        ready = self._warm_up(m)
         m.d.comb += [
             source.s_axis.tdata.eq(self.s_axis_tdata),
-            source.s_axis.tvalid.eq(self.s_axis_tvalid),
+            source.s_axis.tvalid.eq(self.s_axis_tvalid & ready),
             source.s_axis.tlast.eq(self.s_axis_tlast),
-            self.s_axis_tready.eq(source.s_axis.tready),
+            self.s_axis_tready.eq(source.s_axis.tready & ready),
             self.m_axis_tdata.eq(sink.m_axis.tdata),
             self.m_axis_tvalid.eq(sink.m_axis.tvalid),
             self.m_axis_tlast.eq(sink.m_axis.tlast),
@@ -87,6 +88,15 @@ class Accelerator(wiring.Component):
             stream = component.o
         connect(m, stream, sink.i)
         return m
+
+    def _warm_up(self, m: Module) -> Signal:
+        """High once the memories that have no reset are cleared: no word is taken before."""
+        ready = Signal()
+        left = Signal(range(self._plan.warm_up_cycles + 1), init=self._plan.warm_up_cycles)
+        m.d.sync += ready.eq(left == 0)
+        with m.If(left != 0):
+            m.d.sync += left.eq(left - 1)
+        return ready
 
     def _name(self, index: int) -> str:
         """``linear1_lanes``: the layer, and what the stage does for it."""

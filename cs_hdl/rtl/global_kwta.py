@@ -11,21 +11,15 @@ and one register a bin (not a memory a lane, which would have to be cleared) is 
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.rtl.streams import index_width, pairs_layout, values_layout
+from cs_hdl.rtl.histogram import HistogramLevel
+from cs_hdl.rtl.streams import pairs_layout, values_layout
+from cs_hdl.rtl.winner_buffer import WinnerBuffer
 
 __all__ = ["GlobalKWTA"]
-
-#: Bins of each level: the upper, then the lower four bits of a value.
-_BINS = 16
-#: Cycles from a word's last beat at a counter to its first beat being given again, with the level's result.
-_REPLAY_DELAY = 4
-#: From a beat at the selection to its winners being written, and from there to them being given.
-_SELECT_DELAY, _GIVE_DELAY = 5, 2
 
 
 class GlobalKWTA(wiring.Component):
@@ -55,7 +49,10 @@ class GlobalKWTA(wiring.Component):
         if not 1 <= winners <= features:
             raise ValueError(f"winners must be 1..{features}, the number of features, not {winners!r}")
         self._features, self._winners, self._lanes = features, winners, lanes
-        self._beats, self._out_beats = -(-features // lanes), -(-winners // lanes)
+        self._beats = -(-features // lanes)
+        self._upper = HistogramLevel(features=features, winners=winners, lanes=lanes)
+        self._lower = HistogramLevel(features=features, winners=winners, lanes=lanes, tag_bits=4)
+        self._buffer = WinnerBuffer(features=features, winners=winners, lanes=lanes)
         super().__init__(
             {
                 "i": In(stream.Signature(values_layout("uint8", lanes))),
@@ -76,55 +73,104 @@ class GlobalKWTA(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a word's last input beat being taken to its last output beat being valid, without stalls."""
-        counted = 2 * (self._beats - 1 + _REPLAY_DELAY) + 1
-        return counted + self._first_give + self._out_beats - 1 + _SELECT_DELAY + _GIVE_DELAY
-
-    @property
-    def _first_give(self) -> int:
-        """The beat of the last pass with which the first output beat is certain to be complete.
-
-        From it on an output beat a cycle can be given, however the winners are spread over the word.
-        """
-        first = 0
-        for out_beat in range(self._out_beats):
-            may_lack = self._winners - min(self._winners, (out_beat + 1) * self._lanes)
-            # What is still to come after this beat holds no more than `may_lack` winners.
-            beat = max(0, -(-(self._features - may_lack) // self._lanes) - 1)
-            first = max(first, beat - out_beat)
-        return first
+        # Two histograms and the register between them, the beats of the second pass, the selection's three steps.
+        return 2 * HistogramLevel.DELAY + 1 + (self._beats - 1) + 3 + self._buffer.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # One enable moves everything, so each word's way takes the same steps whatever it holds.
+        # One enable moves everything, so each word takes the same steps whatever it holds.
         move = Signal()
-        m.d.comb += [move.eq(self.o.ready | ~self.o.valid), self.i.ready.eq(move)]
+        m.submodules.upper, m.submodules.lower, m.submodules.buffer = self._upper, self._lower, self._buffer
+        m.d.comb += [part.move.eq(move) for part in (self._upper, self._lower, self._buffer)]
+        self._connect_upper(m)
+        self._connect_lower(m, move)
+        self._select(m, move)
+        m.d.comb += [
+            move.eq(self.o.ready | ~self._buffer.o_valid),
+            self.i.ready.eq(move),
+            self.o.valid.eq(self._buffer.o_valid),
+            self.o.payload.eq(self._buffer.o),
+        ]
+        return m
 
-        m.submodules.upper = upper = _Level(features=self._features, winners=self._winners, lanes=self._lanes)
-        m.submodules.lower = lower = _Level(features=self._features, winners=self._winners, lanes=self._lanes)
-        m.submodules.select = select = _Select(features=self._features, winners=self._winners, lanes=self._lanes)
-        m.submodules.compact = compact = _Compact(
-            features=self._features, winners=self._winners, lanes=self._lanes, first_give=self._first_give
-        )
-        m.d.comb += [part.move.eq(move) for part in (upper, lower, select, compact)]
-
+    def _connect_upper(self, m: Module) -> None:
+        """First pass: the rank is the upper half of a value."""
+        upper = self._upper
         m.d.comb += [upper.valid.eq(self.i.valid), upper.values.eq(self.i.p.values)]
         for lane in range(self._lanes):
-            m.d.comb += [upper.ranks[lane].eq(self.i.p.values[lane][4:]), upper.above[lane].eq(0)]
+            m.d.comb += upper.ranks[lane].eq(self.i.p.values[lane][4:])
 
-        # Between the levels, values become their place in the chosen bin: below 0, above 15 and "above".
-        lower_valid = Signal()
-        upper_bin = Signal(4, reset_less=True)
+    def _connect_lower(self, m: Module, move: Value) -> None:
+        """Second pass: the rank is the place in the bin that the first pass chose, 0 for all below the bin."""
+        upper, lower = self._upper, self._lower
+        valid, chosen = Signal(), Signal(4, reset_less=True)
+        m.d.comb += [lower.valid.eq(valid), lower.tag.eq(chosen)]
         with m.If(move):
-            m.d.sync += [lower_valid.eq(upper.replay_valid), upper_bin.eq(upper.bin)]
-            for lane in range(self._lanes):
-                value = upper.replay_values[lane]
-                greater = value[4:] > upper.bin
+            m.d.sync += [valid.eq(upper.replay_valid), chosen.eq(upper.rank)]
+        for lane in range(self._lanes):
+            value, rank, above = Signal(8, reset_less=True), Signal(4, reset_less=True), Signal(reset_less=True)
+            m.d.comb += [lower.values[lane].eq(value), lower.ranks[lane].eq(rank), lower.above[lane].eq(above)]
+            replayed = upper.replay_values[lane]
+            with m.If(move):
                 m.d.sync += [
-                    lower.values[lane].eq(value),
-                    lower.above[lane].eq(greater),
-                    lower.ranks[lane].eq(
-                        Mux(greater, _BINS - 1, Mux(value[4:] == upper.bin, value[:4], 0))
-                    ),
+                    value.eq(replayed),
+                    above.eq(replayed[4:] > upper.rank),
+                    rank.eq(Mux(replayed[4:] > upper.rank, 15, Mux(replayed[4:] == upper.rank, replayed[:4], 0))),
                 ]
-        m.d.comb += lower.valid.eq(lower_valid)
-        return m
+
+    def _select(self, m: Module, move: Value) -> None:
+        """Third pass: what is above the threshold wins, and of what equals it as many as are lacking."""
+        lower, lanes = self._lower, self._lanes
+        beat = Signal(range(max(2, self._beats)))
+        last = Signal()
+        m.d.comb += last.eq(beat == self._beats - 1)
+        with m.If(move & lower.replay_valid):
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+        lanes_of_last = self._features - (self._beats - 1) * lanes
+
+        # Step 1: compare with the threshold.
+        valid1, start1 = Signal(), Signal()
+        above1, equal1, values1 = Signal(lanes), Signal(lanes), Signal.like(lower.replay_values, reset_less=True)
+        lacking1 = Signal.like(lower.lacking, reset_less=True)
+        threshold = Cat(lower.rank, lower.replay_tag)
+        with m.If(move):
+            m.d.sync += [
+                valid1.eq(lower.replay_valid),
+                start1.eq(beat == 0),
+                values1.eq(lower.replay_values),
+                lacking1.eq(lower.lacking),
+            ]
+            for lane in range(lanes):
+                value = lower.replay_values[lane]
+                exists = ~last if lane >= lanes_of_last else Const(1)
+                m.d.sync += [
+                    above1[lane].eq((value > threshold) & exists),
+                    equal1[lane].eq((value == threshold) & exists),
+                ]
+
+        # Step 2: how many equal ones are lacking before this beat (below 0 once there were more than enough).
+        width = max(self._winners, self._beats * lanes).bit_length() + 1
+        after, before = Signal(signed(width), reset_less=True), Signal(signed(width))
+        valid2, before2 = Signal(), Signal(signed(width), reset_less=True)
+        above2, equal2, values2 = Signal(lanes), Signal(lanes), Signal.like(values1, reset_less=True)
+        m.d.comb += before.eq(Mux(start1, lacking1, after))
+        with m.If(move):
+            m.d.sync += [
+                valid2.eq(valid1),
+                above2.eq(above1),
+                equal2.eq(equal1),
+                values2.eq(values1),
+                before2.eq(before),
+            ]
+        with m.If(move & valid1):
+            m.d.sync += after.eq(before - sum(equal1))
+
+        # Step 3: an equal one wins if fewer than are lacking come before it.
+        buffer = self._buffer
+        valid3, wins3, values3 = Signal(), Signal(lanes), Signal.like(values1, reset_less=True)
+        m.d.comb += [buffer.valid.eq(valid3), buffer.wins.eq(wins3), buffer.values.eq(values3)]
+        with m.If(move):
+            m.d.sync += [valid3.eq(valid2), values3.eq(values2)]
+            for lane in range(lanes):
+                earlier = sum(equal2[:lane], Const(0))
+                m.d.sync += wins3[lane].eq(above2[lane] | (equal2[lane] & (before2 > earlier)))

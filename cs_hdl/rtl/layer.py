@@ -28,6 +28,7 @@ from cs_hdl.rtl.local_kwta import LocalKWTA
 from cs_hdl.rtl.max_pool import MaxPool
 from cs_hdl.rtl.multiply_constants import MultiplyConstants
 from cs_hdl.rtl.multiply_lanes import MultiplyLanes
+from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 from cs_hdl.rtl.primitives.window import Window
 from cs_hdl.rtl.rechunk import Narrow, Widen
@@ -78,7 +79,10 @@ def make_stage(plan: Plan, stage: Stage) -> Any:
     if isinstance(stage, ArgMaxStage):
         return ArgMax(values=stage.values, lanes=stage.lanes, dtype=stage.dtype)
     assert isinstance(stage, DensifyStage)
-    return Densify(channels=stage.channels, winners=stage.winners, pairs=stage.pairs, lanes=stage.lanes)
+    densify = Densify(channels=stage.channels, winners=stage.winners, pairs=stage.pairs, lanes=stage.lanes)
+    if not stage.queue:
+        return densify
+    return Chain(queue=Queue(layout=densify.i.payload.shape(), depth=stage.queue), densify=densify)
 
 
 def _constants(plan: Plan, stage: ConstantsStage) -> Chain:

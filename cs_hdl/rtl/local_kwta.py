@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.rtl.sorting import SortingNetwork, merger, selector, sorter
@@ -36,8 +37,8 @@ class LocalKWTA(wiring.Component):
         a winner of value 0 included; slots that are left over hold value 0, index 0.
 
     Initiation interval ``interval`` cycles a position, ``latency`` cycles through; neither depends on data.
-    ``i.ready`` follows ``o.ready`` in the same cycle; the pipeline moves as a whole, and while nothing waits
-    at its end it moves without input too.
+    The pipeline never stops, so no enable has to reach its many registers: winners go into a memory, and a
+    position is let in only while there is room for its winners too. ``i.ready`` comes from registers alone.
     """
 
     def __init__(self, *, channels: int, winners: int, beats: int, pairs: int, layers_per_stage: int = 1) -> None:
@@ -80,34 +81,51 @@ class LocalKWTA(wiring.Component):
 
         Holds while the output keeps up: with more output beats than input beats, for the first position.
         """
-        return sum(-(-len(network.layers) // self._layers_per_stage) for network in self._networks) + 1
+        return self._depth + 2
+
+    @property
+    def _depth(self) -> int:
+        """Registers of all networks, one behind the other."""
+        return sum(-(-len(network.layers) // self._layers_per_stage) for network in self._networks)
+
+    @property
+    def _room(self) -> int:
+        """Positions under way that keep the pipeline full: from the first beat to the memory's register, and one."""
+        return -(-(self._beats + self._depth + 2) // self.interval) + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        move = Signal()
-        valid: Value = self.i.valid
-        keys, rank_bits = self._input_keys(m, move)
+        taken, given = Signal(), Signal()
+        last = self._admit(m, taken, given)
+        keys, rank_bits = self._input_keys(m, last)
+        valid: Value = taken
         for level, network in enumerate(self._networks):
             if level:
-                keys, valid = _pair_up(m, keys, valid, move, rank_bits, f"level{level}")
+                keys, valid = _pair_up(m, keys, valid, rank_bits, f"level{level}")
                 rank_bits += 1
-            keys, valid = self._pipeline(m, network, keys, valid, move, rank_bits, f"level{level}")
-        self._output(m, keys, valid, move, rank_bits)
-        m.d.comb += self.i.ready.eq(move)
+            keys, valid = self._pipeline(m, network, keys, valid, rank_bits, f"level{level}")
+        self._output(m, keys, valid, given, rank_bits)
         return m
 
-    def _input_keys(self, m: Module, move: Signal) -> tuple[list[Value], int]:
+    def _admit(self, m: Module, taken: Signal, given: Signal) -> Value:
+        """Counts beats and positions under way; a position's first beat waits for room. Gives the last beat."""
+        beat, under_way = Signal(range(max(2, self._beats))), Signal(range(self._room + 1))
+        first, last = Signal(), Signal()
+        m.d.comb += [
+            first.eq(beat == 0),
+            last.eq(beat == self._beats - 1),
+            self.i.ready.eq(~first | (under_way != self._room)),
+            taken.eq(self.i.valid & self.i.ready),
+        ]
+        with m.If(taken):
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+        m.d.sync += under_way.eq(under_way + (taken & first) - given)
+        return last
+
+    def _input_keys(self, m: Module, last: Value) -> tuple[list[Value], int]:
         """The keys of this beat's lanes, and how many bits of them are the lane's complement."""
         rank_bits = (self._lanes - 1).bit_length()
         highest = (1 << rank_bits) - 1
-        last = Signal()
-        if self._beats == 1:
-            m.d.comb += last.eq(1)
-        else:
-            beat = Signal(range(self._beats))
-            m.d.comb += last.eq(beat == self._beats - 1)
-            with m.If(self.i.valid & move):
-                m.d.sync += beat.eq(beat + 1)
         lanes_of_last = self._channels - (self._beats - 1) * self._lanes
         keys: list[Value] = []
         for lane in range(self._lanes):
@@ -119,7 +137,13 @@ class LocalKWTA(wiring.Component):
         return keys, rank_bits
 
     def _pipeline(
-        self, m: Module, network: SortingNetwork, keys: list[Value], valid: Value, move: Signal, rank_bits: int, name: str
+        self,
+        m: Module,
+        network: SortingNetwork,
+        keys: list[Value],
+        valid: Value,
+        rank_bits: int,
+        name: str,
     ) -> tuple[list[Value], Value]:
         """The network with a register behind every ``layers_per_stage`` layers and behind the last."""
         wires = dict(enumerate(keys))
@@ -128,52 +152,71 @@ class LocalKWTA(wiring.Component):
             results = dict(wires)
             for (better, worse), tie_winner in zip(layer, tie_winners, strict=True):
                 swap = Signal(name=f"{name}_swap{depth}_{better}")
-                m.d.comb += swap.eq(_must_swap(wires[better], wires[worse], tie_winner == better, tie_winner, rank_bits))
+                m.d.comb += swap.eq(
+                    _must_swap(wires[better], wires[worse], tie_winner == better, tie_winner, rank_bits)
+                )
                 results[better] = Mux(swap, wires[worse], wires[better])
                 results[worse] = Mux(swap, wires[better], wires[worse])
             registered = depth % self._layers_per_stage == 0 or depth == len(network.layers)
             wires = {}
             for wire in sorted(live):
-                wires[wire] = Signal(
-                    _VALUE_BITS + rank_bits, name=f"{name}_key{depth}_{wire}", reset_less=True
-                )
+                wires[wire] = Signal(_VALUE_BITS + rank_bits, name=f"{name}_key{depth}_{wire}", reset_less=True)
                 if not registered:
                     m.d.comb += wires[wire].eq(results[wire])
             if registered:
+                m.d.sync += [wires[wire].eq(results[wire]) for wire in sorted(live)]
                 stage_valid = Signal(name=f"{name}_valid{depth}")
-                with m.If(move):
-                    m.d.sync += stage_valid.eq(valid)
-                    m.d.sync += [wires[wire].eq(results[wire]) for wire in sorted(live)]
+                m.d.sync += stage_valid.eq(valid)
                 valid = stage_valid
         return [wires[wire] for wire in network.outputs], valid
 
-    def _output(self, m: Module, keys: list[Value], valid: Value, move: Signal, rank_bits: int) -> None:
-        """Takes a position's winners at once and gives them in beats; drives ``move``."""
-        # An empty slot: value 0, and the complement of index 0.
-        empty = Const((1 << rank_bits) - 1, _VALUE_BITS + rank_bits)
-        slots = [
-            Signal(_VALUE_BITS + rank_bits, name=f"slot{slot}", reset_less=True)
-            for slot in range(self._out_beats * self._pairs)
-        ]
-        given, full, at_end = Signal(range(max(2, self._out_beats))), Signal(), Signal()
+    def _output(self, m: Module, keys: list[Value], valid: Value, given: Signal, rank_bits: int) -> None:
+        """Queues a position's winners and gives them in beats; ``given`` when a position leaves the queue."""
+        # Where all win, each winner's place is known, and values are all that has to be kept.
+        kept_from = rank_bits if self._winners == self._channels else 0
+        width = _VALUE_BITS + rank_bits - kept_from
+        queue = m.submodules.queue = Memory(shape=width * self._winners, depth=self._room, init=[])
+        write, read = queue.write_port(), queue.read_port()
+        waiting = Signal(range(self._room + 1))
+        beat, full, at_end = Signal(range(max(2, self._out_beats))), Signal(), Signal()
         m.d.comb += [
+            write.en.eq(valid),
+            write.data.eq(Cat(key[kept_from:] for key in keys)),
+            at_end.eq(beat == self._out_beats - 1),
+            given.eq((waiting != 0) & (~full | (self.o.ready & at_end))),
+            read.en.eq(given),
             self.o.valid.eq(full),
-            at_end.eq(given == self._out_beats - 1),
-            move.eq(~valid | ~full | (self.o.ready & at_end)),
         ]
+        m.d.sync += waiting.eq(waiting + valid - given)
+        for step, address in ((valid, write.addr), (given, read.addr)):
+            place = Signal.like(address, name="place")
+            m.d.comb += address.eq(place)
+            with m.If(step):
+                m.d.sync += place.eq(Mux(place == self._room - 1, 0, place + 1))
         with m.If(self.o.ready & full):
-            m.d.sync += [given.eq(given + 1), Cat(slots).eq(Cat(slots[self._pairs :]))]
-            with m.If(at_end):
-                m.d.sync += [given.eq(0), full.eq(0)]
-        with m.If(valid & move):
+            m.d.sync += [beat.eq(Mux(at_end, 0, beat + 1)), full.eq(~at_end)]
+        with m.If(given):
             m.d.sync += full.eq(1)
-            for number, slot in enumerate(slots):
-                m.d.sync += slot.eq(keys[number] if number < self._winners else empty)
+
+        slots: list[Value] = []
+        for number in range(self._out_beats * self._pairs):
+            if number >= self._winners:
+                # An empty slot: value 0, and the complement of index 0.
+                slots.append(Const((1 << rank_bits) - 1, _VALUE_BITS + rank_bits))
+                continue
+            kept = read.data[number * width : (number + 1) * width]
+            slots.append(Cat(Const(self._rank(number, rank_bits), kept_from), kept))
         for pair in range(self._pairs):
+            slot = _at(m, slots[pair :: self._pairs], beat, f"slot{pair}")
             m.d.comb += [
-                self.o.p.values[pair].eq(slots[pair][rank_bits:]),
-                self.o.p.indices[pair].eq(self._channel(~slots[pair][:rank_bits])),
+                self.o.p.values[pair].eq(slot[rank_bits:]),
+                self.o.p.indices[pair].eq(self._channel(~slot[:rank_bits])),
             ]
+
+    def _rank(self, channel: int, rank_bits: int) -> int:
+        """The complement of a channel's place, the lane's bits below the beat's."""
+        beat, lane = divmod(channel, self._lanes)
+        return (1 << rank_bits) - 1 - (beat << (self._lanes - 1).bit_length() | lane)
 
     def _channel(self, place: Value) -> Value:
         """The channel ``beat * lanes + lane`` from its place, the lane's bits below the beat's."""
@@ -214,13 +257,11 @@ def _must_swap(better: Value, worse: Value, first_wins_ties: bool, tie_winner: i
     return worse[rank_bits:] >= better[rank_bits:]
 
 
-def _pair_up(
-    m: Module, keys: list[Value], valid: Value, move: Signal, rank_bits: int, name: str
-) -> tuple[list[Value], Value]:
+def _pair_up(m: Module, keys: list[Value], valid: Value, rank_bits: int, name: str) -> tuple[list[Value], Value]:
     """Holds every other list until its successor is there; the first of two has the lower channels."""
     second = Signal(name=f"{name}_second")
     held = [Signal(len(key), name=f"{name}_held{wire}", reset_less=True) for wire, key in enumerate(keys)]
-    with m.If(valid & move):
+    with m.If(valid):
         m.d.sync += second.eq(~second)
         with m.If(~second):
             m.d.sync += [hold.eq(key) for hold, key in zip(held, keys, strict=True)]
@@ -230,3 +271,13 @@ def _pair_up(
     both = Signal(name=f"{name}_both")
     m.d.comb += both.eq(valid & second)
     return pairs, both
+
+
+def _at(m: Module, choices: list[Value], number: Value, name: str) -> Signal:
+    """The one of ``choices`` that ``number`` names."""
+    chosen = Signal(len(choices[0]), name=name)
+    with m.Switch(number):
+        for case, choice in enumerate(choices):
+            with m.Case(case):
+                m.d.comb += chosen.eq(choice)
+    return chosen
