@@ -17,20 +17,23 @@ class DelayLine(wiring.Component):
     ``length`` steps is not defined. From two steps on it is a memory with a registered read, whose two
     ports never meet at one address.
 
-    Members: ``i``, ``o`` of ``shape``; ``en``. Initiation interval 1, latency ``length`` steps.
+    Memory has no reset: until ``filled`` rises, ``length`` steps after one, ``o`` means nothing (it may
+    be left from before), so whoever steers by it must look at ``filled``.
+
+    Members: ``i``, ``o`` of ``shape``; ``en``; ``filled``. Initiation interval 1, latency ``length`` steps.
     """
 
     def __init__(self, *, shape: ShapeLike, length: int) -> None:
         if length < 1:
             raise ValueError(f"length must be at least 1, not {length!r}")
         self._shape, self._length = Shape.cast(shape), length
-        super().__init__({"en": In(1), "i": In(shape), "o": Out(shape)})
+        super().__init__({"en": In(1), "i": In(shape), "o": Out(shape), "filled": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if self._length == 1:
             with m.If(self.en):
-                m.d.sync += self.o.eq(self.i)
+                m.d.sync += [self.o.eq(self.i), self.filled.eq(1)]
             return m
         memory = m.submodules.memory = Memory(shape=self._shape.width, depth=self._length, init=[])
         write, read = memory.write_port(), memory.read_port()
@@ -38,6 +41,8 @@ class DelayLine(wiring.Component):
         m.d.comb += after.eq(here + 1)
         with m.If(here == self._length - 1):
             m.d.comb += after.eq(0)
+            with m.If(self.en):
+                m.d.sync += self.filled.eq(1)
         with m.If(self.en):
             m.d.sync += here.eq(after)
         m.d.comb += [

@@ -128,7 +128,8 @@ class Window(wiring.Component):
                 shape=(kernel_height - 1) * width + flags, length=self._width * self._beats
             )
             delayed = [lines.o[i * width : (i + 1) * width] for i in range(kernel_height - 1)]
-            flag_bits = [word_start, *lines.o[(kernel_height - 1) * width :]]
+            # A flag that was left from before a reset would start a word.
+            flag_bits = [word_start, *(bit & lines.filled for bit in lines.o[(kernel_height - 1) * width :])]
             rows = [rows[0], *delayed]
             m.d.comb += [lines.en.eq(step), lines.i.eq(Cat(*rows[:-1], *flag_bits[:flags]))]
             flag = flag_bits[flags]
@@ -155,7 +156,7 @@ class Window(wiring.Component):
                 line = m.submodules[f"column_{column}"] = DelayLine(shape=kernel_height * width + 1, length=self._beats)
                 m.d.comb += [line.en.eq(step), line.i.eq(Cat(*sources, flag))]
                 sources = [line.o[row * width : (row + 1) * width] for row in range(kernel_height)]
-                flag = line.o[kernel_height * width]
+                flag = line.o[kernel_height * width] & line.filled
         return taps, anchor_start
 
     def _give(self, m: Module, *, step: Value, taps: list[list[Signal]], anchor_start: Value) -> Value:

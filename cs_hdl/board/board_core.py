@@ -1,0 +1,88 @@
+"""All of a board's top level but pins, clocks and resets: serial port, framing and the accelerator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import ClockSignal, DomainRenamer, Instance, Module, ResetSignal
+from amaranth.lib import wiring
+from amaranth.lib.fifo import AsyncFIFO
+from amaranth.lib.wiring import In, Out, connect
+
+from cs_hdl.board.clock_meter import ClockMeter
+from cs_hdl.board.design_ports import DesignPorts
+from cs_hdl.board.serial_core import SerialCore
+from cs_hdl.board.uart import UartReceiver, UartTransmitter
+
+__all__ = ["BoardCore"]
+
+
+class BoardCore(wiring.Component):
+    """The module of ``design.v`` behind a serial port.
+
+    The serial port runs in the domain ``serial`` (the board's oscillator), so that its baud rate
+    is right whatever the accelerator's clock, domain ``sync``, is. No byte is lost between them.
+
+    Parameters
+    ----------
+    ports:
+        The accelerator's.
+    clocks_per_bit:
+        Of the domain ``serial``.
+    oscillator_khz:
+        Clock of the domain ``serial``.
+    timeout:
+        Silence that ends a frame, in cycles of the domain ``sync``.
+
+    Members
+    -------
+    rx, tx:
+        The serial lines.
+    busy, error:
+        For LEDs.
+    """
+
+    def __init__(self, *, ports: DesignPorts, clocks_per_bit: int, oscillator_khz: int, timeout: int) -> None:
+        self._ports = ports
+        self._clocks_per_bit = clocks_per_bit
+        self._oscillator_khz = oscillator_khz
+        self._timeout = timeout
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "error": Out(1)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        serial = DomainRenamer("serial")
+        receiver = UartReceiver(clocks_per_bit=self._clocks_per_bit)
+        transmitter = UartTransmitter(clocks_per_bit=self._clocks_per_bit)
+        m.submodules.receiver, m.submodules.transmitter = serial(receiver), serial(transmitter)
+        m.submodules.received = received = AsyncFIFO(width=8, depth=16, w_domain="serial", r_domain="sync")
+        m.submodules.sent = sent = AsyncFIFO(width=8, depth=16, w_domain="sync", r_domain="serial")
+        m.submodules.core = core = SerialCore(ports=self._ports, timeout=self._timeout)
+        m.submodules.meter = meter = ClockMeter(oscillator_khz=self._oscillator_khz)
+
+        connect(m, receiver.o, received.w_stream)
+        connect(m, received.r_stream, core.i)
+        connect(m, core.o, sent.w_stream)
+        connect(m, sent.r_stream, transmitter.i)
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.tx.eq(transmitter.tx),
+            self.busy.eq(core.busy),
+            self.error.eq(core.error),
+            core.clock_khz.eq(meter.khz),
+        ]
+        m.submodules.accelerator = Instance(
+            self._ports.top,
+            i_aclk=ClockSignal(),
+            i_aresetn=~ResetSignal(),
+            i_s_axis_tdata=core.m_axis.tdata,
+            i_s_axis_tvalid=core.m_axis.tvalid,
+            o_s_axis_tready=core.m_axis.tready,
+            i_s_axis_tlast=core.m_axis.tlast,
+            o_m_axis_tdata=core.s_axis.tdata,
+            o_m_axis_tvalid=core.s_axis.tvalid,
+            i_m_axis_tready=core.s_axis.tready,
+            o_m_axis_tlast=core.s_axis.tlast,
+            o_m_axis_tuser=core.s_axis.tuser,
+        )
+        return m

@@ -1,0 +1,60 @@
+"""What the board's top level must know about a ``design.v``, from its manifest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from cs_hdl.errors import InputError
+from cs_hdl.host.accelerator import bytes_of
+from cs_hdl.host.protocol import MAX_PAYLOAD, Identity
+
+__all__ = ["DesignPort", "DesignPorts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignPort:
+    """One AXI4-Stream side: ``bytes_per_beat`` wide, ``word_bytes`` of a word count, in ``beats`` beats."""
+
+    bytes_per_beat: int
+    beats: int
+    word_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignPorts:
+    """The ports of the module ``top``, and how it presents itself to the host."""
+
+    top: str
+    input: DesignPort
+    output: DesignPort
+    identity: Identity
+
+    @classmethod
+    def from_manifest(cls, manifest: dict[str, Any]) -> DesignPorts:
+        """Raises InputError where a word or a result is too long for a frame of the serial link."""
+        ports = {}
+        for side, spare in (("input", 0), ("output", 1)):
+            entry = manifest[side]
+            size = bytes_of(entry["dtype"])
+            port = DesignPort(
+                bytes_per_beat=size * entry["values_per_beat"],
+                beats=entry["beats"],
+                word_bytes=size * math.prod(entry["shape"]),
+            )
+            if port.word_bytes + spare > MAX_PAYLOAD:
+                raise InputError(
+                    f"the {side} of {port.word_bytes} bytes does not fit a frame of the serial link "
+                    f"({MAX_PAYLOAD - spare} at most); this design cannot be built for a board yet"
+                )
+            ports[side] = port
+        identity = Identity(
+            digest=bytes.fromhex(manifest["sources"]["design.v"])[:8],
+            clock_khz=0,
+            input_shape=tuple(manifest["input"]["shape"]),
+            input_dtype=manifest["input"]["dtype"],
+            output_shape=tuple(manifest["output"]["shape"]),
+            output_dtype=manifest["output"]["dtype"],
+        )
+        return cls(top=manifest["top"], input=ports["input"], output=ports["output"], identity=identity)

@@ -1,0 +1,149 @@
+"""Between the bytes of the serial link and the accelerator: answers the requests of docs/protocol.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from cs_hdl.board.design_ports import DesignPorts
+from cs_hdl.board.frame_receiver import FrameReceiver
+from cs_hdl.board.frame_transmitter import FrameTransmitter
+from cs_hdl.board.result_reader import ResultReader
+from cs_hdl.board.word_sender import WordSender
+from cs_hdl.host.protocol import FrameType
+from cs_hdl.rtl.axi_stream import axi_stream
+
+__all__ = ["SerialCore"]
+
+#: Where the clock stands in an identity: behind version and digest, four bytes.
+_CLOCK_AT = 9
+
+
+class SerialCore(wiring.Component):
+    """One request at a time: a word goes to the accelerator only after its frame was found whole.
+
+    Parameters
+    ----------
+    ports:
+        The accelerator's, see :class:`cs_hdl.board.design_ports.DesignPorts`.
+    timeout:
+        Clock cycles of silence that end a frame, see :class:`cs_hdl.board.frame_receiver.FrameReceiver`.
+
+    Members
+    -------
+    i, o:
+        Streams of bytes, from and to the host.
+    m_axis, s_axis:
+        To the accelerator's input, from its output.
+    clock_khz:
+        The clock, for the identity.
+    busy, error:
+        For LEDs: a request is being answered; the last request was refused.
+    """
+
+    def __init__(self, *, ports: DesignPorts, timeout: int) -> None:
+        self._ports, self._timeout = ports, timeout
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "m_axis": Out(axi_stream(ports.input.bytes_per_beat)),
+                "s_axis": In(axi_stream(ports.output.bytes_per_beat, user=True)),
+                "clock_khz": In(32),
+                "busy": Out(1),
+                "error": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        source, sink = self._ports.input, self._ports.output
+        m.submodules.receiver = receiver = FrameReceiver(payload_bytes=source.word_bytes, timeout=self._timeout)
+        m.submodules.transmitter = transmitter = FrameTransmitter()
+        m.submodules.sender = sender = WordSender(bytes_per_beat=source.bytes_per_beat, beats=source.beats)
+        m.submodules.reader = reader = ResultReader(bytes_per_beat=sink.bytes_per_beat, word_bytes=sink.word_bytes)
+
+        # What a last beat holds beyond the word is never written, and stays 0.
+        m.submodules.payload = payload = memory.Memory(
+            shape=8, depth=max(2, source.bytes_per_beat * source.beats), init=[]
+        )
+        write, read = payload.write_port(), payload.read_port()
+        m.d.comb += [
+            write.addr.eq(receiver.write_address),
+            write.data.eq(receiver.write_data),
+            write.en.eq(receiver.write_enable),
+            read.addr.eq(sender.address),
+            sender.data.eq(read.data),
+        ]
+        wiring.connect(m, wiring.flipped(self.i), receiver.i)
+        wiring.connect(m, transmitter.o, wiring.flipped(self.o))
+        wiring.connect(m, sender.m_axis, wiring.flipped(self.m_axis))
+        wiring.connect(m, wiring.flipped(self.s_axis), reader.s_axis)
+
+        request, response = receiver.o.payload, transmitter.start.payload
+        identity = self._ports.identity.encode()
+        identity_bytes, index = self._identity(m, identity)
+        m.d.comb += [response.tag.eq(request.tag), self.busy.eq(receiver.o.valid)]
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += index.eq(0)
+                with m.If(receiver.o.valid):
+                    m.d.sync += self.error.eq(request.error != 0)
+                    with m.If(request.error != 0):
+                        m.next = "ERROR"
+                    with m.Elif(request.type == FrameType.IDENTIFY):
+                        m.next = "IDENTITY"
+                    with m.Else():
+                        m.d.comb += [sender.start.eq(1), reader.start.eq(1)]
+                        m.next = "RESULT"
+            with m.State("ERROR"):
+                m.d.comb += [
+                    response.type.eq(FrameType.ERROR),
+                    response.tag.eq(0),
+                    response.length.eq(1),
+                    transmitter.payload.payload.eq(request.error),
+                    transmitter.payload.valid.eq(1),
+                ]
+                self._finish(m, receiver, transmitter, ready=Const(1))
+            with m.State("IDENTITY"):
+                m.d.comb += [
+                    response.type.eq(FrameType.IDENTITY),
+                    response.length.eq(len(identity)),
+                    transmitter.payload.payload.eq(identity_bytes),
+                    transmitter.payload.valid.eq(1),
+                ]
+                with m.If(transmitter.payload.ready):
+                    m.d.sync += index.eq(index + 1)
+                self._finish(m, receiver, transmitter, ready=Const(1))
+            with m.State("RESULT"):
+                m.d.comb += [
+                    response.type.eq(FrameType.RESULT),
+                    response.length.eq(sink.word_bytes + 1),
+                    transmitter.payload.payload.eq(reader.o.payload),
+                    transmitter.payload.valid.eq(reader.o.valid),
+                    reader.o.ready.eq(transmitter.payload.ready),
+                ]
+                self._finish(m, receiver, transmitter, ready=sender.done)
+        return m
+
+    @staticmethod
+    def _finish(m: Module, receiver: FrameReceiver, transmitter: FrameTransmitter, *, ready: Any) -> None:
+        """Keep the response going; take the request when it has gone out."""
+        m.d.comb += transmitter.start.valid.eq(1)
+        with m.If(transmitter.start.ready & ready):
+            m.d.comb += receiver.o.ready.eq(1)
+            m.next = "IDLE"
+
+    def _identity(self, m: Module, identity: bytes) -> tuple[Any, Signal]:
+        """The byte of the identity at the index given back; the clock is what it was when it began."""
+        index = Signal(range(len(identity)))
+        clock = Signal(32)
+        with m.If(index == 0):
+            m.d.sync += clock.eq(self.clock_khz)
+        value = Array(Const(byte, 8) for byte in identity)[index]
+        in_clock = (index >= _CLOCK_AT) & (index < _CLOCK_AT + 4)
+        return Mux(in_clock, clock.word_select((index - _CLOCK_AT)[:2], 8), value), index

@@ -1,0 +1,89 @@
+"""The ``cs-hdl`` program: its commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from cs_hdl import __version__
+from cs_hdl.commands.build import build
+from cs_hdl.commands.console import print_json, show_error
+from cs_hdl.commands.demo import demo
+from cs_hdl.commands.doctor import doctor
+from cs_hdl.commands.generate import generate
+from cs_hdl.commands.lists import boards, models
+from cs_hdl.commands.simulate import simulate
+from cs_hdl.errors import CsHdlError
+
+__all__ = ["app", "main", "run"]
+
+_INTERRUPTED = 130
+_EPILOG = "Exit codes: 0 done, 1 the result is wrong, 2 wrong input or options, 3 a tool is missing or failed."
+
+app = typer.Typer(
+    name="cs-hdl",
+    help="Neural-network accelerators for FPGAs that use Complementary Sparsity.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _command in (generate, simulate, build, boards, models, doctor, demo):
+    app.command(no_args_is_help=_command in (generate, simulate, build))(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"cs-hdl {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program with ``arguments``; gives the exit code. Only bugs raise."""
+    as_json = "--json" in arguments
+    try:
+        code = app(list(arguments), prog_name="cs-hdl", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except CsHdlError as error:
+        return _fail(str(error), error.exit_code, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", _INTERRUPTED, as_json=as_json)
+    except Exception as error:
+        # What typer finds wrong with the options; its classes moved between its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(f"{error.format_message()}\n")
+            return CsHdlError.exit_code
+        return _fail(f"{error.format_message()} (see cs-hdl --help)", CsHdlError.exit_code, as_json=as_json)
+
+
+def _fail(message: str, code: int, *, as_json: bool) -> int:
+    if as_json:
+        print_json({"error": message, "exit_code": code})
+    show_error(message)
+    return code
+
+
+def main() -> None:
+    """Entry point of the ``cs-hdl`` program."""
+    # So that what runs below us ends with us, and half-written folders go.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""``cs-hdl build``: the bitstream of a design for a board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cs_hdl.board.catalogue import find_board
+from cs_hdl.build.bitstream import build_bitstream
+from cs_hdl.commands.console import Steps, human_time, output, print_json
+from cs_hdl.commands.tables import facts, resource_table
+from cs_hdl.errors import InputError
+
+__all__ = ["build", "build_report", "show_build"]
+
+
+def build(
+    design: Annotated[Path, typer.Argument(metavar="DIR", help="The design directory.")],
+    board: Annotated[str, typer.Option(help="The board (cs-hdl boards lists them).")],
+    seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
+    tries: Annotated[int, typer.Option(help="So many seeds at most, until timing is met.")] = 1,
+    clock_mhz: Annotated[float | None, typer.Option(help="Clock of the accelerator.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make a bitstream with Yosys and nextpnr, with the board's own top level around the accelerator."""
+    if tries < 1 or seed < 0:
+        raise InputError(f"--tries {tries}, --seed {seed}: at least 1 try, and a seed that is not negative")
+    with Steps() as step:
+        report = build_report(design, board, seed=seed, tries=tries, clock_mhz=clock_mhz, progress=step)
+    if json:
+        print_json(report)
+    else:
+        show_build(report)
+
+
+def build_report(
+    design: Path,
+    board: str,
+    *,
+    seed: int,
+    tries: int,
+    clock_mhz: float | None,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Build, and give the content of ``report.json``; raises as ``build_bitstream`` does."""
+    # The board first: its name is what people get wrong.
+    found = find_board(board)
+    return build_bitstream(design, found, seed=seed, tries=tries, clock_mhz=clock_mhz, progress=progress).as_json()
+
+
+def show_build(report: dict[str, Any]) -> None:
+    """The tables that end a build."""
+    console = output()
+    console.print(resource_table(report))
+    met = "[green]timing met[/]" if report["timing_met"] else "[red]timing missed[/]"
+    seconds = report.get("seconds", {})
+    rows = {
+        "device": f"{report['device']} on {report['board']}",
+        "clock": f"[bold]{report['clock_mhz']:.1f} MHz[/] (Fmax {report['fmax_mhz']:.1f} MHz), {met}",
+        "rate": f"[bold]{report['words_per_second']:,.0f} words/s[/] at {report['cycles_per_word']:,} cycles a word",
+        "bitstream": f"[bold]{report['bitstream']}[/]",
+        "time": ", ".join(f"{name} {human_time(value)}" for name, value in seconds.items()),
+    }
+    console.print(facts(rows))

@@ -1,0 +1,158 @@
+"""cocotb tests of an emitted accelerator: it is known by its Verilog and its manifest only.
+
+``full_rate`` lets harness.v feed and record (fast, and the cycles are exact); ``back_pressure``
+drives the ports by cocotbext-axi, an independent AXI4-Stream library, with random pauses.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+from job import Job, compare, load_job, save_result
+
+_PERIOD_NS = 10
+_RESET_CYCLES = 8
+
+
+async def _reset(dut, job: Job, *, external: bool) -> None:
+    dut.aresetn.value = 0
+    dut.external.value = int(external)
+    dut.words.value = job.sent.shape[0]
+    dut.beats_per_word.value = job.sent.shape[1]
+    dut.patience.value = job.patience
+    for signal in (dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tlast, dut.m_axis_tready):
+        signal.value = 0
+    cocotb.start_soon(Clock(dut.aclk, _PERIOD_NS, unit="ns").start())
+    await ClockCycles(dut.aclk, _RESET_CYCLES)
+    dut.aresetn.value = 1
+
+
+@cocotb.test()
+async def full_rate(dut) -> None:
+    """Words back to back into a sink that is always ready: values, tlast, tuser, and the cycles."""
+    job = load_job()
+    with open("input.hex", "w") as file:
+        file.writelines(f"{bytes(beat[::-1]).hex()}\n" for word in job.sent for beat in word)
+    await _reset(dut, job, external=False)
+    await RisingEdge(dut.finished)
+    result, received = _read_events(job)
+    result |= compare(job, received)
+    result["error_count"] = _number(dut.errors.value)
+    np.save(job.folder / "received.npy", received, allow_pickle=False)
+    save_result(job, "full_rate", result)
+    _judge(result)
+
+
+def _read_events(job: Job) -> tuple[dict, np.ndarray]:
+    """What harness.v recorded: ``{"faults", "first_taken", "last_given"}`` and the beats, zeros where none came."""
+    words, beats, width = job.expected.shape
+    received = np.zeros_like(job.expected)
+    taken, last_given, faults = [], [], []
+    beat = 0
+    with open("events.txt") as file:
+        for line in file:
+            kind, cycle, *rest = line.split()
+            if kind == "i":
+                taken.append(int(cycle))
+                continue
+            word, index = divmod(beat, beats)
+            last, user, data = rest
+            beat += 1
+            if word >= words:
+                faults.append(f"a beat after the last result, in cycle {cycle}")
+                break
+            if last != str(int(index == beats - 1)):
+                faults.append(f"word {word}, beat {index}: tlast is {last}")
+            if user != "0":
+                faults.append(f"word {word}, beat {index}: tuser is {user}")
+            try:
+                received[word, index] = list(bytes.fromhex(data.zfill(2 * width)))[::-1]
+            except ValueError:
+                faults.append(f"word {word}, beat {index}: tdata is {data}")
+            if index == beats - 1:
+                last_given.append(int(cycle))
+    if beat < words * beats:
+        faults.append(f"only {beat} of {words * beats} beats came; nothing moved for {job.patience} cycles")
+    return {"faults": faults, "first_taken": taken, "last_given": last_given}, received
+
+
+@cocotb.test()
+async def back_pressure(dut) -> None:
+    """The same words with random pauses on both sides, by a driver that is not ours, after a reset amid words."""
+    job = load_job()
+    generator = random.Random(job.seed)
+    logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
+    await _reset(dut, job, external=True)
+    lanes = {"reset_active_level": False}
+    source = AxiStreamSource(
+        AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, dut.aresetn, byte_lanes=job.sent.shape[2], **lanes
+    )
+    sink = AxiStreamSink(
+        AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, dut.aresetn, byte_lanes=job.expected.shape[2], **lanes
+    )
+    for endpoint in (source, sink):
+        endpoint.log.setLevel(logging.WARNING)
+        endpoint.set_pause_generator(_pauses(generator))
+    await _interrupt(dut, job, source=source, sink=sink, generator=generator)
+    for word in job.sent:
+        source.send_nowait(AxiStreamFrame(word.tobytes()))
+
+    received, faults = np.zeros_like(job.expected), []
+    for number, expected in enumerate(job.expected):
+        try:
+            # Pauses on both sides take about three quarters of the cycles.
+            frame = await with_timeout(sink.recv(), 8 * job.patience * _PERIOD_NS, "ns")
+        except cocotb.triggers.SimTimeoutError:
+            faults.append(f"word {number}: no result within {8 * job.patience} cycles")
+            break
+        if np.any(frame.tuser):
+            faults.append(f"word {number}: tuser is {frame.tuser}")
+        if len(frame.tdata) != expected.size:
+            faults.append(f"word {number}: a result of {len(frame.tdata)} bytes, not {expected.size}")
+            break
+        received[number] = np.frombuffer(bytes(frame.tdata), dtype=np.uint8).reshape(expected.shape)
+    sink.clear_pause_generator()
+    sink.pause = False
+    await ClockCycles(dut.aclk, job.patience)
+    if not faults and (sink.count() or not sink.idle()):
+        faults.append("beats after the last result")
+    result = {"faults": faults, "error_count": _number(dut.errors.value)} | compare(job, received)
+    save_result(job, "back_pressure", result)
+    _judge(result)
+
+
+async def _interrupt(dut, job: Job, *, source, sink, generator: random.Random) -> None:
+    """Reset amid words that are under way: nothing of them may be left."""
+    for word in job.sent:
+        source.send_nowait(AxiStreamFrame(word.tobytes()))
+    await ClockCycles(dut.aclk, 1 + generator.randrange(4 * job.manifest["latency_cycles"]))
+    dut.aresetn.value = 0
+    await ClockCycles(dut.aclk, _RESET_CYCLES)
+    source.clear()
+    sink.clear()
+    dut.aresetn.value = 1
+
+
+def _pauses(generator: random.Random):
+    """Runs of pauses and of transfers of random lengths: single gaps, long stalls, bursts."""
+    while True:
+        for pause in (False, True):
+            length = generator.choice((1, 1, 1, 2, 3, 7, 20))
+            for _ in range(length):
+                yield pause
+
+
+def _number(value) -> int:
+    return int(value) if value.is_resolvable else -1
+
+
+def _judge(result: dict) -> None:
+    assert not result["faults"], "; ".join(result["faults"][:5])
+    assert result["mismatches"] == 0, f"{result['mismatches']} mismatches, the first: {result['first']}"
+    assert result["error_count"] == 0, f"error_count is {result['error_count']}"

@@ -1,0 +1,175 @@
+"""A board's core with a design.v inside, driven at its serial pins by the cocotb bench sim/board_bench.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.hdl import ClockDomain, ClockSignal, Module
+from amaranth.lib import wiring
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.wiring import In, Out
+from stand_in import write_negative
+
+from cs_hdl.board.board_core import BoardCore
+from cs_hdl.board.design_ports import DesignPorts
+from cs_hdl.emit.verilog import emit_verilog
+from cs_hdl.errors import ToolError
+from cs_hdl.host import ErrorCode, FrameType, encode_frame
+from cs_hdl.resources import data_folder
+from cs_hdl.rtl.primitives.multiplier import portable_verilog
+from cs_hdl.simulate.environment import find_simulator, simulator_environment
+
+SERIAL_NS, CORE_NS, CLOCKS_PER_BIT = 10, 6, 8
+#: One millisecond of the oscillator in this small world.
+OSCILLATOR_KHZ = 300
+QUIET_BITS = 400
+
+
+class Pins(wiring.Component):
+    """BoardCore with its two clock domains as ports."""
+
+    def __init__(self, ports):
+        self._core = BoardCore(
+            ports=ports, clocks_per_bit=CLOCKS_PER_BIT, oscillator_khz=OSCILLATOR_KHZ,
+            timeout=150 * CLOCKS_PER_BIT * SERIAL_NS // CORE_NS,
+        )  # fmt: skip
+        super().__init__({"clk": In(1), "serial_clk": In(1), "rst": In(1), "rx": In(1), "tx": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = ClockDomain()
+        m.domains.serial = ClockDomain()
+        m.submodules.core = self._core
+        m.submodules.reset_sync = ResetSynchronizer(self.rst, domain="sync")
+        m.submodules.reset_serial = ResetSynchronizer(self.rst, domain="serial")
+        m.d.comb += [
+            ClockSignal("sync").eq(self.clk),
+            ClockSignal("serial").eq(self.serial_clk),
+            self._core.rx.eq(self.rx),
+            self.tx.eq(self._core.tx),
+        ]
+        return m
+
+
+RUNNER = """
+import json, sys
+from cocotb_tools.runner import get_runner
+from cocotb_tools.check_results import get_results
+name, build, sources = sys.argv[1], sys.argv[2], sys.argv[3:]
+runner = get_runner(name)
+args = ["-Wno-fatal", "-O1", "-CFLAGS", "-O1"] if name == "verilator" else []
+runner.build(sources=sources, hdl_toplevel="board_pins", build_args=args, build_dir=build, timescale=("1ns", "1ps"))
+results = runner.test(test_module="board_bench", hdl_toplevel="board_pins", build_dir=build, test_dir=build,
+                      hdl_toplevel_lang="verilog", timescale=("1ns", "1ps"))
+print("VERDICT", json.dumps(get_results(results)))
+"""
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """The folder with the Verilog of the core and of a design that gives 255 - x, and what it says of itself."""
+    folder = tmp_path_factory.mktemp("board")
+    write_negative(folder / "design", shape=(2, 3, 2), lanes=4)
+    ports = DesignPorts.from_manifest(json.loads((folder / "design" / "manifest.json").read_text()))
+    text = emit_verilog(Pins(ports), name="board_pins")
+    # design.v has this module, too.
+    (folder / "board_pins.v").write_text(text.replace(portable_verilog().strip("\n"), ""))
+    return folder, ports
+
+
+def converse(board, chunks, expected) -> tuple[int, int, str]:
+    """Run the bench; gives cocotb's tests and failures, and the log."""
+    folder, _ = board
+    name = "verilator"
+    try:
+        find_simulator(name)
+    except ToolError as error:
+        try:
+            find_simulator(name := "icarus")
+        except ToolError:
+            pytest.skip(f"no simulator: {error}")
+    job = {
+        "serial_ns": SERIAL_NS,
+        "core_ns": CORE_NS,
+        "clocks_per_bit": CLOCKS_PER_BIT,
+        "chunks": [{"bytes": data.hex(), "quiet_bits": QUIET_BITS} for data in chunks],
+        "expected": [data.hex() for data in expected],
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    environment = simulator_environment(name) | {
+        "CS_HDL_BOARD_JOB": str(folder / "job.json"),
+        "PYTHONPATH": os.pathsep.join([str(data_folder("sim")), str(Path(__file__).parent.parent)]),
+    }
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    sources = [str(folder / "board_pins.v"), str(folder / "design" / "design.v")]
+    result = subprocess.run(
+        [sys.executable, "-c", RUNNER, name, str(folder / "build"), *sources],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    output = result.stdout + result.stderr
+    verdicts = [line for line in result.stdout.splitlines() if line.startswith("VERDICT")]
+    assert verdicts, output
+    tests, failed = json.loads(verdicts[-1].removeprefix("VERDICT"))
+    return tests, failed, output
+
+
+def infer(word: bytes, tag: int) -> tuple[bytes, bytes]:
+    """A request, and the response that it must have: 255 - x of each byte, and a good status."""
+    answer = (255 - np.frombuffer(word, dtype=np.uint8)).tobytes() + b"\0"
+    return encode_frame(FrameType.INFER, word, tag=tag), encode_frame(FrameType.RESULT, answer, tag=tag)
+
+
+def error(code: ErrorCode) -> bytes:
+    return encode_frame(FrameType.ERROR, bytes([code]))
+
+
+def test_images_in_and_results_out_at_the_serial_pins(board):
+    choose = random.Random(11)
+    chunks, expected = [], []
+
+    def good(tag):
+        request, response = infer(bytes(choose.randrange(256) for _ in range(12)), tag)
+        chunks.append(request)
+        expected.append(response)
+
+    for tag in range(4):
+        good(tag)
+    # Garbage, even with a sync in it, and a damaged frame: an error, or silence, but never a result.
+    chunks.append(bytes(choose.randrange(256) for _ in range(40)).replace(b"\xc5\x3a", b"\xc5\xc5"))
+    good(4)
+    damaged = bytearray(infer(bytes(12), 5)[0])
+    damaged[8] ^= 0x10
+    chunks.append(bytes(damaged))
+    expected.append(error(ErrorCode.CRC))
+    good(6)
+    chunks.append(infer(bytes(12), 7)[0][:10])
+    expected.append(error(ErrorCode.TIMEOUT))
+    good(8)
+    chunks.append(encode_frame(FrameType.INFER, bytes(5)))
+    expected.append(error(ErrorCode.LENGTH))
+    # By now the clock has been measured.
+    _, ports = board
+    identity = bytearray(ports.identity.encode())
+    identity[9:13] = (OSCILLATOR_KHZ * SERIAL_NS // CORE_NS).to_bytes(4, "little")
+    chunks.append(encode_frame(FrameType.IDENTIFY, tag=77))
+    expected.append(encode_frame(FrameType.IDENTITY, bytes(identity), tag=77))
+    good(255)
+
+    tests, failed, output = converse(board, chunks, expected)
+    assert (tests, failed) == (1, 0), output
+
+
+def test_the_bench_finds_a_wrong_result(board):
+    request, response = infer(bytes(range(12)), 3)
+    wrong = encode_frame(FrameType.RESULT, bytes(12) + b"\0", tag=3)
+    assert len(wrong) == len(response)
+    tests, failed, output = converse(board, [request], [wrong])
+    assert (tests, failed) == (1, 1), output
+    assert "response 0 is" in output

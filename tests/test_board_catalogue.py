@@ -1,0 +1,100 @@
+# amaranth: UnusedElaboratable=no
+"""The boards: every file is right, amaranth-boards agrees, and each top level elaborates with its pins."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cs_hdl.board.catalogue import boards, device_limits, find_board, load_board
+from cs_hdl.board.design_ports import DesignPorts
+from cs_hdl.board.pll import pll_settings
+from cs_hdl.board.top import BoardTop, make_platform
+from cs_hdl.errors import InputError, ToolError
+from cs_hdl.resources import data_folder
+
+NAMES = [board.name for board in boards()]
+GOOD = (data_folder("boards") / "ulx3s-85f.toml").read_text()
+
+
+def test_names():
+    assert {f"ulx3s-{size}" for size in ("12f", "25f", "45f", "85f")} < set(NAMES)
+    assert len(set(NAMES)) == len(NAMES)
+    for path in data_folder("boards").glob("*.toml"):
+        assert tomllib.loads(path.read_text())["name"] == path.stem
+
+
+def test_find_board():
+    assert find_board("ULX3S-85F").device == "LFE5U-85F"
+    with pytest.raises(InputError, match=r"board ulx4s: unknown; known are colorlight-5a75b, .*ulx3s-85f"):
+        find_board("ulx4s")
+
+
+def test_device_limits():
+    limits = device_limits("lfe5u-85f")
+    assert (limits.name, limits.lut, limits.dsp, limits.block_ram) == ("LFE5U-85F", 83640, 156, 208)
+    with pytest.raises(InputError, match=r"device XC7A35T: unknown; known are LFE5U-12F, "):
+        device_limits("XC7A35T")
+
+
+def test_the_catalogue_does_without_amaranth():
+    code = "import sys, cs_hdl.board.catalogue as c; c.boards(); sys.exit('amaranth' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
+    pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
+    board = find_board(name)
+    platform = make_platform(board)
+    assert platform.device == board.device
+    resource = platform.lookup(board.clock_resource)
+    assert resource.clock.frequency == board.oscillator_mhz * 1e6
+    assert (
+        abs(board.oscillator_mhz * 1e6 / board.serial.baud / round(board.oscillator_mhz * 1e6 / board.serial.baud) - 1)
+        < 0.01
+    )
+    port = {"shape": [1, 8, 8], "dtype": "uint8", "values_per_beat": 4, "beats": 16}
+    ports = DesignPorts.from_manifest({"top": "t", "input": port, "output": port, "sources": {"design.v": "00" * 32}})
+    pll = pll_settings(board.oscillator_mhz, board.clock_mhz)
+    files = platform.prepare(BoardTop(board=board, ports=ports, pll=pll), "top").files
+    constraints = str(files["top.lpf"])
+    located = re.findall(r'LOCATE COMP "(\w+)" SITE', constraints)
+    assert any("rx" in name for name in located) and any("tx" in name for name in located)
+    # No two ports on one pin.
+    sites = re.findall(r'SITE "(\w+)"', constraints)
+    assert len(set(sites)) == len(sites)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('device = "LFE5U-85F"', "", r"b\.toml: device is missing"),
+        ("lut = 83640", "lut = 0", r"b\.toml: limits\.lut must be a positive integer, not 0"),
+        ('family = "ecp5"', 'family = "xc7"', "family 'xc7' cannot be built yet; it must be ecp5"),
+        ('resource = "uart"', "", "serial needs resource, or receive_pin and transmit_pin"),
+        ("baud = 1_000_000", "baud = 12_000_000", "a clock of 25.0 MHz is too slow for 12000000 baud"),
+        ('"amaranth_boards.ulx3s:ULX3S_85F_Platform"', '"ulx3s"', "platform 'ulx3s' must be module:class"),
+        ("[clock]", "[clock", "cannot be read as TOML"),
+        ("[clock]", "clock = 3\n[x]", "b.toml: "),
+    ],
+)
+def test_a_wrong_file(tmp_path: Path, old, new, message):
+    path = tmp_path / "b.toml"
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        load_board(path)
+
+
+def test_a_platform_that_is_not_there(tmp_path):
+    pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
+    path = tmp_path / "b.toml"
+    path.write_text(GOOD.replace("ULX3S_85F_Platform", "ULX9_Platform"))
+    with pytest.raises(ToolError, match=r"amaranth-boards has no amaranth_boards\.ulx3s:ULX9_Platform"):
+        make_platform(load_board(path))

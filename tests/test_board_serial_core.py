@@ -1,0 +1,172 @@
+# amaranth: UnusedElaboratable=no
+"""Frames in, frames out: SerialCore around a loopback, with damaged frames, silence and back-pressure."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+from axi_harness import Loopback
+
+from cs_hdl.board.design_ports import DesignPorts
+from cs_hdl.board.frame_receiver import FrameReceiver
+from cs_hdl.board.serial_core import SerialCore
+from cs_hdl.errors import InputError
+from cs_hdl.host import ErrorCode, Frame, FrameDecoder, FrameType, Identity, encode_frame
+
+TIMEOUT = 60
+
+
+def manifest(shape, values_per_beat, dtype="uint8"):
+    count = shape[0] * shape[1] * shape[2]
+    port = {"shape": shape, "dtype": dtype, "values_per_beat": values_per_beat, "beats": -(-count // values_per_beat)}
+    return {"top": "t", "input": port, "output": port, "sources": {"design.v": "0123456789abcdef" * 4}}
+
+
+class Board(wiring.Component):
+    def __init__(self, ports, lanes, values):
+        self.core = SerialCore(ports=ports, timeout=TIMEOUT)
+        self.loopback = Loopback(values_per_beat=lanes, beats=ports.input.beats, dtype="uint8", values=values)
+        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core, m.submodules.loopback = self.core, self.loopback
+        wiring.connect(m, self.core.m_axis, self.loopback.s_axis)
+        wiring.connect(m, self.loopback.m_axis, self.core.s_axis)
+        wiring.connect(m, wiring.flipped(self.i), self.core.i)
+        wiring.connect(m, self.core.o, wiring.flipped(self.o))
+        m.d.comb += self.core.clock_khz.eq(123456)
+        return m
+
+
+def converse(chunks, *, shape=(1, 5, 3), lanes=2, stall=0.0, quiet=3 * TIMEOUT, rest=None):
+    """Send the byte strings with silence (or a wait for a response) between; gives the frames that came back."""
+    ports = DesignPorts.from_manifest(manifest(list(shape), lanes))
+    board = Board(ports, lanes, shape[0] * shape[1] * shape[2])
+    choose = random.Random(3)
+    answer = bytearray()
+
+    async def send(ctx):
+        for chunk in chunks:
+            for byte in chunk:
+                while choose.random() < stall:
+                    await ctx.tick()
+                ctx.set(board.i.payload, byte)
+                ctx.set(board.i.valid, 1)
+                await ctx.tick().until(board.i.ready)
+                ctx.set(board.i.valid, 0)
+            await ctx.tick().repeat(quiet)
+        await ctx.tick().repeat(rest or 1500)
+
+    async def receive(ctx):
+        while True:
+            ctx.set(board.o.ready, choose.random() >= stall)
+            _, _, valid, ready, byte = await ctx.tick().sample(board.o.valid, board.o.ready, board.o.payload)
+            if valid and ready:
+                answer.append(byte)
+
+    simulator = Simulator(board)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(send)
+    simulator.add_testbench(receive, background=True)
+    simulator.run()
+    decoder = FrameDecoder()
+    frames = list(decoder.feed(bytes(answer)))
+    # Nothing but whole frames may have come.
+    assert sum(len(encode_frame(f.type, f.payload, tag=f.tag)) for f in frames) == len(answer)
+    return frames
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize(("shape", "lanes"), [((1, 5, 3), 2), ((1, 1, 1), 1), ((2, 2, 4), 4), ((1, 1, 3), 8)])
+def test_every_word_comes_back(shape, lanes, stall):
+    size = shape[0] * shape[1] * shape[2]
+    choose = random.Random(size)
+    words = [bytes(choose.randrange(256) for _ in range(size)) for _ in range(4)]
+    frames = converse(
+        [encode_frame(FrameType.INFER, word, tag=7 * n) for n, word in enumerate(words)],
+        shape=shape, lanes=lanes, stall=stall, quiet=600,
+    )  # fmt: skip
+    assert frames == [Frame(FrameType.RESULT, 7 * n, word + b"\0") for n, word in enumerate(words)]
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_identity(stall):
+    (frame,) = converse([encode_frame(FrameType.IDENTIFY, tag=200)], stall=stall)
+    assert (frame.type, frame.tag) == (FrameType.IDENTITY, 200)
+    assert Identity.decode(frame.payload) == Identity(
+        digest=bytes.fromhex("0123456789abcdef"), clock_khz=123456,
+        input_shape=(1, 5, 3), input_dtype="uint8", output_shape=(1, 5, 3), output_dtype="uint8",
+    )  # fmt: skip
+
+
+def test_a_damaged_frame_gives_one_error_and_never_a_result():
+    """Each bit of a frame is turned in turn; the good frame behind it is always answered."""
+    word = bytes(range(1, 16))
+    good = encode_frame(FrameType.INFER, word, tag=1)
+    result = Frame(FrameType.RESULT, 1, word + b"\0")
+    choose = random.Random(1)
+    bits = sorted({choose.randrange(8 * len(good)) for _ in range(24)} | set(range(0, 8 * len(good), 24)))
+    chunks = []
+    for bit in bits:
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        chunks += [bytes(bad), good]
+    frames = converse(chunks, quiet=TIMEOUT + 250)
+    expected = {0: 0, 1: 0}  # a wrong sync is no frame: silence
+    position = 0
+    for bit in bits:
+        if expected.get(bit // 8, 1):
+            assert frames[position].type == FrameType.ERROR and frames[position].tag == 0, bit
+            position += 1
+        assert frames[position] == result, bit
+        position += 1
+    assert position == len(frames)
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (encode_frame(FrameType.INFER, bytes(14)), ErrorCode.LENGTH),
+        (encode_frame(FrameType.INFER, bytes(300)), ErrorCode.LENGTH),
+        (encode_frame(FrameType.IDENTIFY, b"x"), ErrorCode.LENGTH),
+        (encode_frame(0x77, bytes(15)), ErrorCode.TYPE),
+        (encode_frame(FrameType.RESULT, bytes(15)), ErrorCode.TYPE),
+        (encode_frame(FrameType.INFER, bytes(15))[:-1] + b"\x99", ErrorCode.CRC),
+        (encode_frame(FrameType.INFER, bytes(15))[:9], ErrorCode.TIMEOUT),
+        (encode_frame(FrameType.INFER, bytes(15))[:-1], ErrorCode.TIMEOUT),
+        (encode_frame(FrameType.INFER, bytes(15))[:3], ErrorCode.TIMEOUT),
+        # A whole good frame inside a damaged one is not taken for a request.
+        (encode_frame(0x77, encode_frame(FrameType.INFER, bytes(15))), ErrorCode.TYPE),
+    ],
+)
+def test_what_is_wrong_is_said_once(bad, code):
+    good = encode_frame(FrameType.INFER, bytes(range(15)), tag=9)
+    frames = converse([bad, good])
+    assert frames == [Frame(FrameType.ERROR, 0, bytes([code])), Frame(FrameType.RESULT, 9, bytes(range(15)) + b"\0")]
+
+
+def test_garbage_is_skipped_silently():
+    choose = random.Random(8)
+    garbage = bytes(byte for byte in (choose.randrange(256) for _ in range(400)) if byte != 0x3A) + b"\xc5\xc5\xc5"
+    # The last of several sync bytes is the one that counts.
+    good = encode_frame(FrameType.INFER, bytes(15), tag=3)
+    frames = converse([garbage + good])
+    assert frames == [Frame(FrameType.RESULT, 3, bytes(16))]
+
+
+def test_too_large_for_a_frame():
+    with pytest.raises(InputError, match="the input of 65536 bytes does not fit a frame"):
+        DesignPorts.from_manifest(manifest([256, 256, 1], 1))
+
+
+def test_wrong_arguments():
+    with pytest.raises(TypeError, match=r"payload_bytes must be 1\.\.65535, not 0"):
+        FrameReceiver(payload_bytes=0, timeout=1)
+    with pytest.raises(TypeError, match="timeout must be a positive integer, not 0"):
+        FrameReceiver(payload_bytes=1, timeout=0)
