@@ -52,6 +52,7 @@ COMPOSERS = {"accelerator", "layer"}
 ENGINES = {
     "multiply_lanes": {"lane", "lane_control", "activation_writer", "reorder", "requantise"},
     "multiply_constants": {"requantise"},
+    "global_kwta": {"histogram", "winner_buffer"},
 }
 
 

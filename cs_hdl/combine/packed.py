@@ -78,6 +78,7 @@ def combine(network: Network, *, dense: bool = False) -> Packed:
         if not isinstance(layer, WeightLayer):
             continue
         kernels = layer.kernels(tensor)
+        sets: Sets
         if dense:
             sets, bound = tuple((kernel,) for kernel in range(len(kernels))), len(kernels)
         else:

@@ -258,7 +258,7 @@ class StageBuilder:
         self._push(
             GlobalKWTAStage(
                 layer=index,
-                cycles=global_kwta_cycles(tensor.size, layer.winners, lanes),
+                cycles=global_kwta_cycles(tensor.size, lanes),
                 features=tensor.size,
                 winners=layer.winners,
                 lanes=lanes,

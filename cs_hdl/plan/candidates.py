@@ -38,7 +38,7 @@ def candidate_cycles(packed: Packed) -> list[int]:
             height, width = raster(pool_geometry(layer, tensor))
             found |= {height * width * ceil_div(tensor.shape[2], lanes) for lanes in beat_lanes(tensor.shape[2])}
         elif isinstance(layer, GlobalKWTA):
-            found |= {global_kwta_cycles(tensor.size, layer.winners, lanes) for lanes in beat_lanes(tensor.size)}
+            found |= {global_kwta_cycles(tensor.size, lanes) for lanes in beat_lanes(tensor.size)}
         elif isinstance(layer, LocalKWTA):
             found |= {tensor.shape[0] * tensor.shape[1] * count for count in range(1, layer.winners + 1)}
     return sorted(found)

@@ -56,7 +56,9 @@ def scale_latency(packed: PackedLayer, plan: LanesPlan, requantise: Requantise |
     latencies = []
     for column in range(plan.set_columns):
         kernels = [k if requantise.multiplier.size > 1 else 0 for k in column_kernels(packed, plan, column)]
-        scale = common_scale([int(requantise.multiplier[k]) for k in kernels], [int(requantise.shift[k]) for k in kernels])
+        scale = common_scale(
+            [int(requantise.multiplier[k]) for k in kernels], [int(requantise.shift[k]) for k in kernels]
+        )
         latencies.append(scale.latency)
     return max(latencies)
 

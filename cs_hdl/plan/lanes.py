@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -232,7 +232,7 @@ def lane_tables(packed: PackedLayer, plan: LanesPlan, value_range: tuple[int, in
     return tables
 
 
-def _by_address(array: NDArray[np.generic], plan: LanesPlan) -> NDArray[np.generic]:
+def _by_address(array: NDArray[Any], plan: LanesPlan) -> NDArray[Any]:
     """``[sets, rows, columns, channels]`` -> ``[pass, row, column, channel (flat), set column]``."""
     shaped = array.reshape(plan.passes, plan.set_columns, *array.shape[1:])
     return np.ascontiguousarray(np.moveaxis(shaped, 1, -1)).reshape(-1, plan.set_columns)

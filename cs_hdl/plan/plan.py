@@ -157,7 +157,9 @@ def save_plan(plan: Plan, folder: Path) -> None:
     """Write ``network.npz``, ``packed.json`` and ``plan.json`` to ``folder``; lossless and deterministic."""
     save_packed(plan.packed, folder)
     values = {
-        item.name: getattr(plan, item.name) for item in dataclasses.fields(plan) if item.name not in ("packed", "stages")
+        item.name: getattr(plan, item.name)
+        for item in dataclasses.fields(plan)
+        if item.name not in ("packed", "stages")
     }
     entries = [{"stage": type(stage).__name__, **dataclasses.asdict(stage)} for stage in plan.stages]
     content = {"format": 1, **values, "stages": entries}

@@ -110,7 +110,8 @@ def _window_times(geometry: Geometry, beats: int, times: Times) -> Times:
     y = np.arange(geometry.out[0])[:, None, None] * geometry.stride[0]
     x = np.arange(geometry.out[1])[None, :, None] * geometry.stride[1]
     places = ((y * width + x) * beats + np.arange(beats)).ravel() + delay
-    return steps[places] + 1
+    result: Times = steps[places] + 1
+    return result
 
 
 def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:

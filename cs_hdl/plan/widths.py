@@ -74,4 +74,4 @@ def _select_in_time(network: Network, index: int, lanes: int, cycles: int) -> bo
     consumer = network.layers[index] if index < len(network.layers) else None
     if not isinstance(consumer, GlobalKWTA):
         return True
-    return global_kwta_cycles(network.tensors[index].size, consumer.winners, lanes) <= cycles
+    return global_kwta_cycles(network.tensors[index].size, lanes) <= cycles

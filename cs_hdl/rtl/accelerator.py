@@ -33,20 +33,22 @@ class Accelerator(wiring.Component):
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         output = plan.network.output
-        super().__init__({
-            "aclk": In(1),
-            "aresetn": In(1),
-            "s_axis_tdata": In(8 * plan.input_lanes),
-            "s_axis_tvalid": In(1),
-            "s_axis_tready": Out(1),
-            "s_axis_tlast": In(1),
-            "m_axis_tdata": Out(8 * bytes_per_value(output.dtype) * plan.output_lanes),
-            "m_axis_tvalid": Out(1),
-            "m_axis_tready": In(1),
-            "m_axis_tlast": Out(1),
-            "m_axis_tuser": Out(1),
-            "error_count": Out(16),
-        })
+        super().__init__(
+            {
+                "aclk": In(1),
+                "aresetn": In(1),
+                "s_axis_tdata": In(8 * plan.input_lanes),
+                "s_axis_tvalid": In(1),
+                "s_axis_tready": Out(1),
+                "s_axis_tlast": In(1),
+                "m_axis_tdata": Out(8 * bytes_per_value(output.dtype) * plan.output_lanes),
+                "m_axis_tvalid": Out(1),
+                "m_axis_tready": In(1),
+                "m_axis_tlast": Out(1),
+                "m_axis_tuser": Out(1),
+                "error_count": Out(16),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -39,18 +39,24 @@ class ActivationWriter(wiring.Component):
     def __init__(self, *, plan: LanesPlan, dtype: str) -> None:
         self._plan = plan
         self._value_shape: Shape = value_shape(dtype)
-        super().__init__({
-            "i": In(stream.Signature(input_layout(plan, dtype))),
-            "write": Out(write_layout(plan, self._value_shape)),
-            "space": In(1),
-            "row_written": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(input_layout(plan, dtype))),
+                "write": Out(write_layout(plan, self._value_shape)),
+                "space": In(1),
+                "row_written": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         plan = self._plan
         width = plan.geometry.shape[1]
-        beat, part, column = Signal(range(max(plan.lane_beats, 2))), Signal(plan.slices, init=1), Signal(range(width + 1))
+        beat, part, column = (
+            Signal(range(max(plan.lane_beats, 2))),
+            Signal(plan.slices, init=1),
+            Signal(range(width + 1)),
+        )
         total = Signal(range(max(plan.beats, 2)))  # beat of the position, over all slices
         slot_start = Signal(index_width(plan.ring_rows * plan.row_pitch))
         word = Signal(range(max(plan.row_words, 2)))

@@ -33,10 +33,12 @@ class Densify(wiring.Component):
         if lanes < 1 or lanes & (lanes - 1):
             raise ValueError(f"lanes must be a power of two, not {lanes!r}")
         self._channels, self._winners, self._pairs, self._lanes = channels, winners, pairs, lanes
-        super().__init__({
-            "i": In(stream.Signature(pairs_layout(channels, pairs))),
-            "o": Out(stream.Signature(values_layout("uint8", lanes))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(pairs_layout(channels, pairs))),
+                "o": Out(stream.Signature(values_layout("uint8", lanes))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

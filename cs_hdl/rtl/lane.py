@@ -30,11 +30,13 @@ def entry_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
 
 def write_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
     """A write into the activation memories: which slice of lanes, where, and one beat of entries."""
-    return data.StructLayout({
-        "enable": plan.slices,
-        "address": index_width(plan.ring_rows * plan.row_pitch),
-        "entries": data.ArrayLayout(entry_layout(plan, value_shape), plan.beat),
-    })
+    return data.StructLayout(
+        {
+            "enable": plan.slices,
+            "address": index_width(plan.ring_rows * plan.row_pitch),
+            "entries": data.ArrayLayout(entry_layout(plan, value_shape), plan.beat),
+        }
+    )
 
 
 def command_layout(plan: LanesPlan) -> data.StructLayout:
@@ -45,20 +47,22 @@ def command_layout(plan: LanesPlan) -> data.StructLayout:
     the padding; ``base`` in the table. Drain: ``drain``, ``drain_bank``, ``drain_kid``.
     """
     height, width, _ = plan.geometry.shape
-    return data.StructLayout({
-        "valid": 1,
-        "first": 1,
-        "bank": 1,
-        "slot": index_width(plan.ring_rows),
-        "word": signed(_signed_width(width + plan.geometry.kernel[1], plan.lane_beats)),
-        "lane": index_width(plan.beat),
-        "row": signed(_signed_width(height + plan.geometry.kernel[0], 1)),
-        "column": signed(_signed_width(width + plan.geometry.kernel[1], 1)),
-        "base": index_width(plan.table_depth),
-        "drain": 1,
-        "drain_bank": 1,
-        "drain_kid": index_width(plan.kernels_per_set),
-    })
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "first": 1,
+            "bank": 1,
+            "slot": index_width(plan.ring_rows),
+            "word": signed(_signed_width(width + plan.geometry.kernel[1], plan.lane_beats)),
+            "lane": index_width(plan.beat),
+            "row": signed(_signed_width(height + plan.geometry.kernel[0], 1)),
+            "column": signed(_signed_width(width + plan.geometry.kernel[1], 1)),
+            "base": index_width(plan.table_depth),
+            "drain": 1,
+            "drain_bank": 1,
+            "drain_kid": index_width(plan.kernels_per_set),
+        }
+    )
 
 
 def _signed_width(positions: int, words: int) -> int:
@@ -107,13 +111,15 @@ class Lane(wiring.Component):
         self._row, self._column, self._part = row, column, part
         self._value_shape = value_shape
         command = command_layout(plan)
-        super().__init__({
-            "command": In(command),
-            "next_command": Out(command),
-            "write": In(write_layout(plan, value_shape)),
-            "sums": In(data.ArrayLayout(signed(sum_width), plan.set_columns)),
-            "next_sums": Out(data.ArrayLayout(signed(table.chain_width), plan.set_columns)),
-        })
+        super().__init__(
+            {
+                "command": In(command),
+                "next_command": Out(command),
+                "write": In(write_layout(plan, value_shape)),
+                "sums": In(data.ArrayLayout(signed(sum_width), plan.set_columns)),
+                "next_sums": Out(data.ArrayLayout(signed(table.chain_width), plan.set_columns)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -123,7 +129,9 @@ class Lane(wiring.Component):
         weights, kernel_ids = self._look_up(m, address)
         # From the command to the multipliers' inputs: four stages and the table.
         multiply = 4 + self._plan.rom_latency
-        signals = {name: self._delayed(m, self.command[name], multiply + 1, name) for name in ("valid", "first", "bank")}
+        signals = {
+            name: self._delayed(m, self.command[name], multiply + 1, name) for name in ("valid", "first", "bank")
+        }
         drain = {
             name: self._delayed(m, self.command[name], multiply + 2, name)[-1]
             for name in ("drain", "drain_bank", "drain_kid")
@@ -304,5 +312,3 @@ def _times(value: Value, factor: int) -> Value:
     if (rest + 1) & rest == 0:  # 2**n - 1
         return ((value << rest.bit_length()) - value) << shift
     return ((value << ((rest - 1).bit_length() - 1)) + value) << shift
-
-

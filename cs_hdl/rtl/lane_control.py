@@ -44,14 +44,16 @@ class LaneControl(wiring.Component):
 
     def __init__(self, plan: LanesPlan) -> None:
         self._plan = plan
-        super().__init__({
-            "command": Out(command_layout(plan)),
-            "tag": Out(tag_layout(plan)),
-            "row_written": In(1),
-            "space": Out(1),
-            "slot_free": In(1),
-            "reserve": Out(1),
-        })
+        super().__init__(
+            {
+                "command": Out(command_layout(plan)),
+                "tag": Out(tag_layout(plan)),
+                "row_written": In(1),
+                "space": Out(1),
+                "slot_free": In(1),
+                "reserve": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

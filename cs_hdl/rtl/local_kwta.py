@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.rtl.sorting import SortingNetwork, merger, selector, sorter
+from cs_hdl.plan.sorting import SortingNetwork, selection_networks
 from cs_hdl.rtl.streams import pairs_layout, values_layout
 
 __all__ = ["LocalKWTA"]
@@ -57,7 +57,7 @@ class LocalKWTA(wiring.Component):
         self._channels, self._winners, self._beats, self._pairs = channels, winners, beats, pairs
         self._lanes, self._layers_per_stage = lanes, layers_per_stage
         self._out_beats = -(-winners // pairs)
-        self._networks = _networks(channels=channels, winners=winners, beats=beats, lanes=lanes)
+        self._networks = selection_networks(channels=channels, winners=winners, beats=beats)
         super().__init__(
             {
                 "i": In(stream.Signature(values_layout("uint8", lanes))),
@@ -227,25 +227,6 @@ class LocalKWTA(wiring.Component):
         for bit in range(len(place) - lane_bits):
             channel = channel + Mux(place[lane_bits + bit], self._lanes << bit, 0)
         return channel
-
-
-def _networks(*, channels: int, winners: int, beats: int, lanes: int) -> list[SortingNetwork]:
-    """The sorter of a beat, then the merger of each level; only the last one's result needs no order."""
-    levels = beats.bit_length() - 1
-    if winners == channels:
-        # All win: the lists are only joined, and the lanes beyond the last channel are the last ones.
-        joined = [lanes << level for level in range(levels)] + [channels]
-        widths = [lanes, *(2 * width for width in joined[:-1])]
-        return [
-            SortingNetwork(wires=width, layers=(), outputs=tuple(range(kept)))
-            for width, kept in zip(widths, joined, strict=True)
-        ]
-    sizes = [min(lanes << level, winners) for level in range(levels + 1)]
-    networks = [sorter(lanes, sizes[0], ordered=levels > 0)]
-    for level in range(1, levels + 1):
-        build = merger if level < levels else selector
-        networks.append(build(sizes[level - 1], sizes[level - 1], sizes[level]))
-    return networks
 
 
 def _must_swap(better: Value, worse: Value, first_wins_ties: bool, tie_winner: int | None, rank_bits: int) -> Value:

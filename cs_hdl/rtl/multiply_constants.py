@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.fixedpoint import bits_for_range, dtype_range
 from cs_hdl.plan.adder_graph import AdderGraph
 from cs_hdl.rtl.primitives.window import window_layout
 from cs_hdl.rtl.requantise import Requantiser
-from cs_hdl.rtl.streams import value_shape, values_layout
+from cs_hdl.rtl.streams import values_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +58,12 @@ class MultiplyConstants(wiring.Component):
             raise ValueError(f"a graph over {graph.inputs} values does not fit {geometry!r}")
         self._graph, self._dtype, self._output_dtype = graph, dtype, output_dtype
         self._scales = [self._make_scale(index, biases, requantise) for index in range(len(biases))]
-        super().__init__({
-            "i": In(stream.Signature(window_layout(geometry, lanes=geometry.shape[2], dtype=dtype))),
-            "o": Out(stream.Signature(values_layout(output_dtype, len(biases)))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(window_layout(geometry, lanes=geometry.shape[2], dtype=dtype))),
+                "o": Out(stream.Signature(values_layout(output_dtype, len(biases)))),
+            }
+        )
 
     def _bounds(self, output: int) -> tuple[int, int]:
         term = self._graph.outputs[output]
@@ -122,11 +124,7 @@ class MultiplyConstants(wiring.Component):
         return m
 
     def _adders(self, m: Module, move: Value) -> _Nodes:
-        inputs = [
-            value
-            for tap in self.i.p.taps
-            for value in tap.values
-        ]
+        inputs = [value for tap in self.i.p.taps for value in tap.values]
         nodes = _Nodes(m, move, inputs)
         for adder in self._graph.adders:
             left = nodes.at(adder.left, adder.level - 1) << adder.left_shift
@@ -160,5 +158,3 @@ class _Nodes:
                 self._m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
         return stages[level - self._levels[node]]
-
-

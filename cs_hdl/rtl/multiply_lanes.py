@@ -62,10 +62,12 @@ class MultiplyLanes(wiring.Component):
         self._packed, self._plan = packed, plan
         self._biases, self._requantise = [int(bias) for bias in biases], requantise
         self._dtype, self._output_dtype = dtype, output_dtype
-        super().__init__({
-            "i": In(stream.Signature(input_layout(plan, dtype))),
-            "o": Out(stream.Signature(values_layout(output_dtype, plan.output_lanes))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(input_layout(plan, dtype))),
+                "o": Out(stream.Signature(values_layout(output_dtype, plan.output_lanes))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

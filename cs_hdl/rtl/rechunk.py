@@ -27,10 +27,12 @@ class Narrow(wiring.Component):
         if depth < 2:
             raise ValueError(f"depth must be at least 2, not {depth!r}")
         self._channels, self._lanes, self._dtype, self._depth = channels, lanes, dtype, depth
-        super().__init__({
-            "i": In(stream.Signature(values_layout(dtype, channels))),
-            "o": Out(stream.Signature(values_layout(dtype, lanes))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(values_layout(dtype, channels))),
+                "o": Out(stream.Signature(values_layout(dtype, lanes))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -82,10 +84,12 @@ class Widen(wiring.Component):
         if not 1 <= lanes <= channels:
             raise ValueError(f"lanes must be 1..{channels}, not {lanes!r}")
         self._channels, self._lanes, self._dtype = channels, lanes, dtype
-        super().__init__({
-            "i": In(stream.Signature(values_layout(dtype, lanes))),
-            "o": Out(stream.Signature(values_layout(dtype, channels))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(values_layout(dtype, lanes))),
+                "o": Out(stream.Signature(values_layout(dtype, channels))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

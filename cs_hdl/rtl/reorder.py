@@ -44,16 +44,22 @@ class Reorder(wiring.Component):
             raise ValueError(f"lanes must be 1..{len(places)}, not {lanes!r}")
         self._places, self._columns, self._depth = tuple(places), columns, depth
         self._slots, self._lanes, self._dtype = slots, lanes, dtype
-        super().__init__({
-            "write": In(data.StructLayout({
-                "valid": 1,
-                "address": index_width(depth),
-                "values": data.ArrayLayout(value_shape(dtype), columns),
-            })),
-            "slot_free": Out(1),
-            "reserve": In(1),
-            "o": Out(stream.Signature(values_layout(dtype, lanes))),
-        })
+        super().__init__(
+            {
+                "write": In(
+                    data.StructLayout(
+                        {
+                            "valid": 1,
+                            "address": index_width(depth),
+                            "values": data.ArrayLayout(value_shape(dtype), columns),
+                        }
+                    )
+                ),
+                "slot_free": Out(1),
+                "reserve": In(1),
+                "o": Out(stream.Signature(values_layout(dtype, lanes))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -103,7 +109,8 @@ class Reorder(wiring.Component):
         channels = list(range(lane, len(self._places), self._lanes))
         used = sorted({self._places[channel][0] for channel in channels})
         address_width = index_width(self._depth)
-        select, address = Signal(range(max(len(used), 2)), name=f"select_{lane}"), Signal(address_width, name=f"address_{lane}")
+        select = Signal(range(max(len(used), 2)), name=f"select_{lane}")
+        address = Signal(address_width, name=f"address_{lane}")
         slot, absent = Signal.like(read_slot, name=f"slot_{lane}"), Signal(name=f"absent_{lane}")
         with m.If(move):
             m.d.sync += [slot.eq(read_slot), absent.eq(1)]

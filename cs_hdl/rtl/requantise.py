@@ -57,12 +57,14 @@ class Requantiser(wiring.Component):
         self._biases = list(biases)
         self._low, self._high = low + min(biases), high + max(biases)
         self._scale = common_scale(multipliers, shifts)
-        super().__init__({
-            "en": In(1),
-            "i": In(signed(bits_for_range(low, high))),
-            "address": In(index_width(len(biases))),
-            "o": Out(value_shape(dtype)),
-        })
+        super().__init__(
+            {
+                "en": In(1),
+                "i": In(signed(bits_for_range(low, high))),
+                "address": In(index_width(len(biases))),
+                "o": Out(value_shape(dtype)),
+            }
+        )
 
     @property
     def latency(self) -> int:

@@ -12,8 +12,14 @@ from amaranth.lib import data
 
 __all__ = ["index_width", "pairs_layout", "value_shape", "values_layout"]
 
-_WIDTHS = {"uint8": unsigned(8), "int8": signed(8), "uint16": unsigned(16), "int16": signed(16),
-           "int24": signed(24), "int32": signed(32)}
+_WIDTHS = {
+    "uint8": unsigned(8),
+    "int8": signed(8),
+    "uint16": unsigned(16),
+    "int16": signed(16),
+    "int24": signed(24),
+    "int32": signed(32),
+}
 
 
 def value_shape(dtype: str) -> Shape:
@@ -36,7 +42,9 @@ def pairs_layout(channels: int, pairs: int) -> data.StructLayout:
 
     A slot that is not needed (k is no multiple of ``pairs``) holds value 0, index 0.
     """
-    return data.StructLayout({
-        "values": data.ArrayLayout(unsigned(8), pairs),
-        "indices": data.ArrayLayout(unsigned(index_width(channels)), pairs),
-    })
+    return data.StructLayout(
+        {
+            "values": data.ArrayLayout(unsigned(8), pairs),
+            "indices": data.ArrayLayout(unsigned(index_width(channels)), pairs),
+        }
+    )

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.plan.select import first_give
 from cs_hdl.rtl.streams import index_width, pairs_layout
 
 __all__ = ["WinnerBuffer"]
@@ -56,18 +57,7 @@ class WinnerBuffer(wiring.Component):
     def latency(self) -> int:
         """Cycles from a word's first beat to its last output beat being valid."""
         # Two steps to the memory, then: written, start, read, given.
-        return self._first_give + self._out_beats - 1 + 5
-
-    @property
-    def _first_give(self) -> int:
-        """The beat behind which an output beat a cycle can be given, however the winners are spread."""
-        first = 0
-        for out_beat in range(self._out_beats):
-            may_lack = self._winners - min(self._winners, (out_beat + 1) * self._lanes)
-            # The first beat behind which no more than `may_lack` values, hence winners, are still to come.
-            beat = -(-(self._features - may_lack) // self._lanes) - 1
-            first = max(first, beat - out_beat)
-        return first
+        return first_give(self._features, self._winners, self._lanes) + self._out_beats - 1 + 5
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -82,7 +72,7 @@ class WinnerBuffer(wiring.Component):
                 valid1.eq(self.valid),
                 start1.eq(number == 0),
                 end1.eq(self.valid & (number == self._beats - 1)),
-                give1.eq(self.valid & (number == self._first_give)),
+                give1.eq(self.valid & (number == first_give(self._features, self._winners, self._lanes))),
                 wins1.eq(Mux(self.valid, self.wins, 0)),
                 count1.eq(_sum(self.wins)),
             ]

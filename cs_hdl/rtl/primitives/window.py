@@ -56,10 +56,12 @@ class Window(wiring.Component):
         # The raster reaches as far as the last window's anchor.
         self._height = max(geometry.shape[0], (geometry.out[0] - 1) * geometry.stride[0] + 1)
         self._width = max(geometry.shape[1], (geometry.out[1] - 1) * geometry.stride[1] + 1)
-        super().__init__({
-            "i": In(stream.Signature(values_layout(dtype, lanes))),
-            "o": Out(stream.Signature(window_layout(geometry, lanes=lanes, dtype=dtype))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(values_layout(dtype, lanes))),
+                "o": Out(stream.Signature(window_layout(geometry, lanes=lanes, dtype=dtype))),
+            }
+        )
 
     @property
     def interval(self) -> int:
@@ -98,7 +100,10 @@ class Window(wiring.Component):
 
     def _raster(self, m: Module, name: str, step: Value) -> tuple[Signal, Signal, Signal, Signal]:
         """Counters over height, width and beats, and whether they are at the last place."""
-        y, x = Signal(range(max(self._height, 2)), name=f"{name}_y"), Signal(range(max(self._width, 2)), name=f"{name}_x")
+        y, x = (
+            Signal(range(max(self._height, 2)), name=f"{name}_y"),
+            Signal(range(max(self._width, 2)), name=f"{name}_x"),
+        )
         beat, last = Signal(range(max(self._beats, 2)), name=f"{name}_beat"), Signal(name=f"{name}_last")
         beat_last, x_last, y_last = (Signal(name=f"{name}_{part}_last") for part in ("beat", "x", "y"))
         m.d.comb += [
@@ -135,7 +140,8 @@ class Window(wiring.Component):
             flag = flag_bits[flags]
         rows.reverse()  # the newest row is the kernel's last
         taps = [
-            [Signal(width, name=f"tap_{row}_{column}") for column in range(kernel_width)] for row in range(kernel_height)
+            [Signal(width, name=f"tap_{row}_{column}") for column in range(kernel_width)]
+            for row in range(kernel_height)
         ]
         sources: list[Value] = rows
         for column in reversed(range(kernel_width)):

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from cs_hdl.rtl.sorting import SortingNetwork, merger, selector, sorter
+from cs_hdl.plan.sorting import SortingNetwork, merger, selector, sorter
 
 
 def _check(network: SortingNetwork, items: list[int], keep: int, *, ordered: bool) -> None:

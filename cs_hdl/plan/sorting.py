@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Comparator", "Layer", "SortingNetwork", "merger", "selector", "sorter"]
+__all__ = ["Comparator", "Layer", "SortingNetwork", "merger", "selection_networks", "selector", "sorter"]
 
 #: ``(better, worse)``: the wire that carries the better of the two items behind the comparator, and the other.
 Comparator = tuple[int, int]
@@ -199,3 +199,27 @@ def _network(wires: int, comparators: list[Comparator], kept: list[int]) -> Sort
         layers[level].append((first, second))
         depth[first] = depth[second] = level + 1
     return SortingNetwork(wires=wires, layers=tuple(map(tuple, layers)), outputs=tuple(kept))
+
+
+def selection_networks(*, channels: int, winners: int, beats: int) -> list[SortingNetwork]:
+    """What a local k-WTA is made of: the sorter of a beat, then the merger of each level.
+
+    ``winners`` of ``channels`` that come in ``beats`` beats (a power of two); only the last network's
+    result needs no order.
+    """
+    levels = beats.bit_length() - 1
+    lanes = -(-channels // beats)
+    if winners == channels:
+        # All win: the lists are only joined, and the lanes beyond the last channel are the last ones.
+        joined = [lanes << level for level in range(levels)] + [channels]
+        widths = [lanes, *(2 * width for width in joined[:-1])]
+        return [
+            SortingNetwork(wires=width, layers=(), outputs=tuple(range(kept)))
+            for width, kept in zip(widths, joined, strict=True)
+        ]
+    sizes = [min(lanes << level, winners) for level in range(levels + 1)]
+    networks = [sorter(lanes, sizes[0], ordered=levels > 0)]
+    for level in range(1, levels + 1):
+        build = merger if level < levels else selector
+        networks.append(build(sizes[level - 1], sizes[level - 1], sizes[level]))
+    return networks
