@@ -141,7 +141,7 @@ class Lane(wiring.Component):
             multiplier = RegisteredMultiplier(a_shape=self._value_shape, b_shape=signed(8))
             m.submodules[f"multiply_{index}"] = multiplier
             m.d.comb += [multiplier.a.eq(held_value), multiplier.b.eq(weights[index]), multiplier.en.eq(1)]
-            kernel_id = Signal.like(kernel_ids[index], name=f"kernel_id_{index}")
+            kernel_id = Signal.like(kernel_ids[index], name=f"kernel_id_{index}", reset_less=True)
             m.d.sync += kernel_id.eq(kernel_ids[index])
             self._accumulate(
                 m,
@@ -160,7 +160,7 @@ class Lane(wiring.Component):
         """``value`` after 0, 1, ... ``cycles`` cycles."""
         stages = [value]
         for cycle in range(cycles):
-            stage = Signal(value.shape(), name=f"{name}_{cycle + 1}")
+            stage = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=name not in ("valid", "drain"))
             m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
         return stages
@@ -189,8 +189,8 @@ class Lane(wiring.Component):
             slot.eq(command.slot + self._row * plan.lane_rows),
             word.eq(command.word + self._column * plan.lane_columns * plan.lane_beats),
         ]
-        inside = Signal()
-        address = Signal(index_width(plan.ring_rows * plan.row_pitch))
+        inside = Signal(reset_less=True)
+        address = Signal(index_width(plan.ring_rows * plan.row_pitch), reset_less=True)
         checks = [command.valid]
         # (Beyond the kernel the weights are 0, so only padding has to be looked for.)
         if geometry.padding[0] or geometry.padding[2]:
@@ -202,7 +202,7 @@ class Lane(wiring.Component):
         # Stage 2: the memory. Stage 3: one entry of its word.
         read = memory.read_port()
         m.d.comb += read.addr.eq(address)
-        inside_2 = Signal()
+        inside_2 = Signal(reset_less=True)
         m.d.sync += inside_2.eq(inside)
         lane = self._delayed(m, command.lane, 2, "lane")[-1]
         entry = Signal(entry_layout(plan, self._value_shape))
@@ -210,13 +210,13 @@ class Lane(wiring.Component):
             for index in range(plan.beat):
                 with m.Case(index):
                     m.d.comb += entry.eq(read.data[index])
-        value = Signal(self._value_shape)
+        value = Signal(self._value_shape, reset_less=True)
         m.d.sync += value.eq(Mux(inside_2, entry.value, 0))
         base = self._delayed(m, command.base, 3, "base")[-1]
         # Stage 4: the address in the table.
-        table_address = Signal(index_width(plan.table_depth))
+        table_address = Signal(index_width(plan.table_depth), reset_less=True)
         if plan.sparse:
-            index = Signal.like(entry.index)
+            index = Signal.like(entry.index, reset_less=True)
             m.d.sync += [index.eq(entry.index), table_address.eq(base + index)]
         else:
             m.d.sync += table_address.eq(base)
@@ -267,9 +267,10 @@ class Lane(wiring.Component):
         """
         width = self._table.accumulator_width
         depth = max(2, self._plan.kernels_per_set)
-        id_2 = Signal.like(kernel_id, name=f"kernel_id_2_{index}")
+        id_2 = Signal.like(kernel_id, name=f"kernel_id_2_{index}", reset_less=True)
         valid_2, bank_2 = Signal(name=f"valid_w_{index}"), Signal(name=f"bank_w_{index}")
-        old, last = Signal(signed(width), name=f"old_{index}"), Signal(signed(width), name=f"last_{index}")
+        old = Signal(signed(width), name=f"old_{index}", reset_less=True)
+        last = Signal(signed(width), name=f"last_{index}", reset_less=True)
         repeat = Signal(name=f"repeat_{index}")
         total = Signal(signed(width), name=f"total_{index}")
         m.d.comb += total.eq(Mux(repeat, last, old) + product)

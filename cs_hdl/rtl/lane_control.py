@@ -78,11 +78,11 @@ class LaneControl(wiring.Component):
 
     def _accumulate(self, m: Module, *, full: Signal, set_full: Signal, cleared: Signal) -> None:
         plan, geometry, command = self._plan, self._plan.geometry, self.command
-        height, width, _ = geometry.shape
+        height = geometry.shape[0]
         step, pass_end = Signal(), Signal()
 
         # Innermost first: entry (beat lane, beat), kernel column, kernel row, pass, x, y.
-        entry, entry_last = self._counter(m, "entry", plan.lane_entries, step)
+        _, entry_last = self._counter(m, "entry", plan.lane_entries, step)
         lane, lane_last = Signal(range(max(plan.beat, 2))), Signal()
         m.d.comb += lane_last.eq((lane == plan.beat - 1) | entry_last)
         with m.If(step):

@@ -78,7 +78,7 @@ class MaxPool(wiring.Component):
         return m
 
     def _larger(self, m: Module, values: list[Value], move: Value, name: str) -> Signal:
-        largest = Signal(value_shape(self._dtype), name=name)
+        largest = Signal(value_shape(self._dtype), name=name, reset_less=True)
         with m.If(move):
             m.d.sync += largest.eq(values[0] if len(values) == 1 else Mux(values[0] > values[1], *values))
         return largest

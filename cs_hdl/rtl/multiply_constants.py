@@ -129,7 +129,9 @@ class MultiplyConstants(wiring.Component):
         for adder in self._graph.adders:
             left = nodes.at(adder.left, adder.level - 1) << adder.left_shift
             right = nodes.at(adder.right, adder.level - 1) << adder.right_shift
-            result = Signal(signed(bits_for_range(adder.low, adder.high)), name=f"adder_{len(nodes.values)}")
+            result = Signal(
+                signed(bits_for_range(adder.low, adder.high)), name=f"adder_{len(nodes.values)}", reset_less=True
+            )
             with m.If(move):
                 m.d.sync += result.eq(left + right if adder.sign > 0 else left - right)
             nodes.append(result, adder.level)
@@ -153,7 +155,7 @@ class _Nodes:
         """The node's value ``level`` cycles after the window."""
         stages = self.values[node]
         while len(stages) <= level - self._levels[node]:
-            stage = Signal(stages[-1].shape(), name=f"node_{node}_{len(stages)}")
+            stage = Signal(stages[-1].shape(), name=f"node_{node}_{len(stages)}", reset_less=True)
             with self._m.If(self._move):
                 self._m.d.sync += stage.eq(stages[-1])
             stages.append(stage)

@@ -74,7 +74,7 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         held = self._register(m, self.i, "held")
-        total = Signal(signed(bits_for_range(self._low, self._high)))
+        total = Signal(signed(bits_for_range(self._low, self._high)), reset_less=True)
         bias = self._constant(m, "bias", self._biases, self.address)
         with m.If(self.en):
             m.d.sync += total.eq(held + bias)
@@ -86,7 +86,7 @@ class Requantiser(wiring.Component):
         return m
 
     def _register(self, m: Module, value: Value, name: str) -> Signal:
-        register = Signal(value.shape(), name=name)
+        register = Signal(value.shape(), name=name, reset_less=True)
         with m.If(self.en):
             m.d.sync += register.eq(value)
         return register
@@ -115,7 +115,7 @@ class Requantiser(wiring.Component):
         low, high = min(self._low * largest, 0), max(self._high * largest, 0)
         a = self._register(m, total, "a")
         b = self._register(m, factor, "b")
-        product = Signal(signed(bits_for_range(low, high)))
+        product = Signal(signed(bits_for_range(low, high)), reset_less=True)
         with m.If(self.en):
             m.d.sync += product.eq(a * b)
         return product, low, high
@@ -123,13 +123,21 @@ class Requantiser(wiring.Component):
     def _round(self, m: Module, product: Value, low: int, high: int) -> None:
         """Half to even: add one less than a half, and one more where the quotient is odd; then clamp."""
         shift = self._scale.shift
-        rounded = Signal(signed(bits_for_range(low, high) + 1))
+        # One bit to spare for the rounding, and never fewer than the result and its sign take.
+        rounded = Signal(signed(max(bits_for_range(low, high) + 1, shift + 10)), reset_less=True)
         with m.If(self.en):
             if shift:
                 m.d.sync += rounded.eq(product + ((1 << (shift - 1)) - 1) + product[shift : shift + 1].as_unsigned())
             else:
                 m.d.sync += rounded.eq(product)
-        quotient = rounded >> shift
+        self._clamp(m, rounded >> shift)
+
+    def _clamp(self, m: Module, quotient: Value) -> None:
+        """To the range of the result, by looking at bits: the sign, and whether any bit above the range differs."""
         minimum, maximum = dtype_range(self._dtype)
+        negative = quotient[-1]
+        above = quotient[maximum.bit_length() : -1]
+        too_low = negative & (~above.all() if minimum < 0 else 1)
+        too_high = ~negative & above.any()
         with m.If(self.en):
-            m.d.sync += self.o.eq(Mux(quotient < minimum, minimum, Mux(quotient > maximum, maximum, quotient)))
+            m.d.sync += self.o.eq(Mux(too_low, minimum, Mux(too_high, maximum, quotient)))

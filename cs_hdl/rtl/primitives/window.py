@@ -140,7 +140,7 @@ class Window(wiring.Component):
             flag = flag_bits[flags]
         rows.reverse()  # the newest row is the kernel's last
         taps = [
-            [Signal(width, name=f"tap_{row}_{column}") for column in range(kernel_width)]
+            [Signal(width, name=f"tap_{row}_{column}", reset_less=True) for column in range(kernel_width)]
             for row in range(kernel_height)
         ]
         sources: list[Value] = rows
