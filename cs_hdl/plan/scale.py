@@ -22,10 +22,10 @@ class CommonScale:
 
     @property
     def latency(self) -> int:
-        """Cycles from a sum to its result: bias; then a multiplication (2) where need be, round, clamp."""
+        """Cycles from a sum to its result: take it, bias (and half), clamp; a multiplication needs three more."""
         if not self.factors:
             return 2
-        return 4 if self.only_shifts else 6
+        return 3 if self.only_shifts else 6
 
 
 def common_scale(multipliers: Sequence[int], shifts: Sequence[int]) -> CommonScale:

@@ -73,16 +73,25 @@ class Requantiser(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        scale = self._scale
+        half = (1 << scale.shift) >> 1
         held = self._register(m, self.i, "held")
-        total = Signal(signed(bits_for_range(self._low, self._high)), reset_less=True)
-        bias = self._constant(m, "bias", self._biases, self.address)
-        with m.If(self.en):
-            m.d.sync += total.eq(held + bias)
-        if not self._scale.factors:
-            m.d.comb += self.o.eq(total)
-            return m
-        product, low, high = self._multiply(m, total)
-        self._round(m, product, low, high)
+        if not scale.factors:
+            m.d.comb += self.o.eq(self._add(m, held, self._biases, low=self._low, high=self._high, name="total"))
+        elif scale.only_shifts:
+            # Half of the last place comes in with the bias: (i + bias) << k is rounded as i + bias is.
+            shift = scale.shift - (scale.factors[0].bit_length() - 1)
+            assert shift == scale.shift or scale.shift == 0
+            biases = [bias + (half if shift >= 0 else 0) for bias in self._biases]
+            total = self._add(m, held, biases, low=self._low + half, high=self._high + half, name="total")
+            self._clamp(m, total << max(0, -shift), max(0, shift))
+        else:
+            total = self._add(m, held, self._biases, low=self._low, high=self._high, name="total")
+            product, low, high = self._multiply(m, total)
+            rounded = Signal(signed(bits_for_range(low, high + half)), reset_less=True)
+            with m.If(self.en):
+                m.d.sync += rounded.eq(product + half)
+            self._clamp(m, rounded, scale.shift)
         return m
 
     def _register(self, m: Module, value: Value, name: str) -> Signal:
@@ -90,6 +99,14 @@ class Requantiser(wiring.Component):
         with m.If(self.en):
             m.d.sync += register.eq(value)
         return register
+
+    def _add(self, m: Module, value: Value, addends: list[int], *, low: int, high: int, name: str) -> Signal:
+        """``value`` plus what belongs to its address, as it was one enabled cycle ago."""
+        addend = self._constant(m, "bias", addends, self.address)
+        total = Signal(signed(bits_for_range(low, high)), name=name, reset_less=True)
+        with m.If(self.en):
+            m.d.sync += total.eq(value + addend)
+        return total
 
     def _constant(self, m: Module, name: str, values: list[int], address: Value) -> Value:
         """The value that belongs to ``address``, one enabled cycle later (at once where all are the same)."""
@@ -105,10 +122,7 @@ class Requantiser(wiring.Component):
         return read.data
 
     def _multiply(self, m: Module, total: Signal) -> tuple[Value, int, int]:
-        """``total * factor`` and its range; a mere shift takes no cycle, a multiplication two."""
-        if self._scale.only_shifts:
-            shift = self._scale.factors[0].bit_length() - 1
-            return total << shift, self._low << shift, self._high << shift
+        """``total * factor`` after two cycles, and its range."""
         address = self._register(m, self.address, "address_1")
         factor = self._constant(m, "factor", list(self._scale.factors), address)
         largest = max(self._scale.factors)
@@ -120,21 +134,20 @@ class Requantiser(wiring.Component):
             m.d.sync += product.eq(a * b)
         return product, low, high
 
-    def _round(self, m: Module, product: Value, low: int, high: int) -> None:
-        """Half to even: add one less than a half, and one more where the quotient is odd; then clamp."""
-        shift = self._scale.shift
-        # One bit to spare for the rounding, and never fewer than the result and its sign take.
-        rounded = Signal(signed(max(bits_for_range(low, high) + 1, shift + 10)), reset_less=True)
-        with m.If(self.en):
-            if shift:
-                m.d.sync += rounded.eq(product + ((1 << (shift - 1)) - 1) + product[shift : shift + 1].as_unsigned())
-            else:
-                m.d.sync += rounded.eq(product)
-        self._clamp(m, rounded >> shift)
+    def _clamp(self, m: Module, raised: Value, shift: int) -> None:
+        """From a value that half was added to: round ties to even, clamp, and give it.
 
-    def _clamp(self, m: Module, quotient: Value) -> None:
-        """To the range of the result, by looking at bits: the sign, and whether any bit above the range differs."""
+        A tie has nothing left below the point; adding half made it odd or even, and even is wanted. The
+        range is checked by bits: the sign, and whether any bit above the range differs from it.
+        """
         minimum, maximum = dtype_range(self._dtype)
+        width = max(len(raised), shift + maximum.bit_length() + 2)
+        wide = Signal(signed(width))
+        quotient = Signal(signed(width - shift))
+        m.d.comb += [wide.eq(raised), quotient.eq(wide[shift:])]
+        if shift:
+            with m.If(~wide[:shift].any()):
+                m.d.comb += quotient[0].eq(0)
         negative = quotient[-1]
         above = quotient[maximum.bit_length() : -1]
         too_low = negative & (~above.all() if minimum < 0 else 1)

@@ -181,20 +181,22 @@ class Window(wiring.Component):
         with m.Elif(self.o.ready):
             m.d.sync += emit.eq(0)
         m.d.comb += self.o.valid.eq(emit)
-        inside_row, inside_column = [], []
-        for row in range(geometry.kernel[0]):
-            inside_row.append(self._inside(m, step, y, row - geometry.padding[0], geometry.shape[0], f"row_{row}"))
-        for column in range(geometry.kernel[1]):
-            offset = column - geometry.padding[1]
-            inside_column.append(self._inside(m, step, x, offset, geometry.shape[1], f"column_{column}"))
+        rows = [
+            self._inside(m, step, y, offset=row - geometry.padding[0], axis=0, name=f"row_{row}")
+            for row in range(geometry.kernel[0])
+        ]
+        columns = [
+            self._inside(m, step, x, offset=column - geometry.padding[1], axis=1, name=f"column_{column}")
+            for column in range(geometry.kernel[1])
+        ]
         pad = sum((self._padding_value & 0xFF) << (8 * lane) for lane in range(self._lanes))
-        for row in range(geometry.kernel[0]):
-            for column in range(geometry.kernel[1]):
-                m.d.comb += (
-                    self.o.payload.taps[row * geometry.kernel[1] + column]
-                    .as_value()
-                    .eq(Mux(inside_row[row] & inside_column[column], taps[row][column], pad))
-                )
+        for row, row_inside in enumerate(rows):
+            for column, column_inside in enumerate(columns):
+                checks = [check for check in (row_inside, column_inside) if check is not None]
+                value: Value = taps[row][column]
+                if checks:
+                    value = Mux(Cat(*checks).all(), value, pad)
+                m.d.comb += self.o.payload.taps[row * geometry.kernel[1] + column].as_value().eq(value)
         return step & coming & last
 
     def _is_output(self, m: Module, y: Value, x: Value) -> Value:
@@ -213,9 +215,12 @@ class Window(wiring.Component):
                 m.d.comb += found.eq(1)
         return found
 
-    @staticmethod
-    def _inside(m: Module, step: Value, value: Value, offset: int, size: int, name: str) -> Value:
-        """Registered with the step: whether ``value + offset`` lies in 0..size-1."""
+    def _inside(self, m: Module, step: Value, value: Value, *, offset: int, axis: int, name: str) -> Signal | None:
+        """Registered with the step: whether ``value + offset`` lies in the input; None where it always does."""
+        geometry = self._geometry
+        size, last = geometry.shape[axis], (geometry.out[axis] - 1) * geometry.stride[axis]
+        if offset >= 0 and last + offset < size:
+            return None
         inside = Signal(name=f"inside_{name}")
         with m.If(step):
             m.d.sync += inside.eq((value + offset >= 0) & (value + offset < size))
