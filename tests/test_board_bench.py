@@ -1,4 +1,4 @@
-"""A board's core with a design.v inside, driven at its serial pins by the cocotb bench sim/board_bench.py."""
+"""A board's core with a generated design.v inside, driven at its serial pins by the cocotb bench sim/board_bench.py."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
-from stand_in import write_negative
 
 from cs_hdl.board.board_core import BoardCore
+from cs_hdl.board.catalogue import device_limits
 from cs_hdl.board.design_ports import DesignPorts
+from cs_hdl.emit.design import write_design
 from cs_hdl.emit.verilog import emit_verilog
 from cs_hdl.errors import ToolError
-from cs_hdl.host import ErrorCode, FrameType, encode_frame
+from cs_hdl.frontend.kernel import LinearOptions, make_linear
+from cs_hdl.golden.dense import run_dense
+from cs_hdl.host import ErrorCode, FrameType, encode_frame, pack_values
+from cs_hdl.plan.planner import make_plan
 from cs_hdl.resources import data_folder
 from cs_hdl.rtl.primitives.multiplier import portable_verilog
 from cs_hdl.simulate.environment import find_simulator, simulator_environment
@@ -30,6 +34,7 @@ SERIAL_NS, CORE_NS, CLOCKS_PER_BIT = 10, 6, 8
 #: One millisecond of the oscillator in this small world.
 OSCILLATOR_KHZ = 300
 QUIET_BITS = 400
+INPUTS = 12
 
 
 class Pins(wiring.Component):
@@ -72,12 +77,16 @@ print("VERDICT", json.dumps(get_results(results)))
 """
 
 
+#: Sparse weights and activations, and sums of two bytes each.
+NETWORK = make_linear(LinearOptions(in_features=INPUTS, out_features=5, weight_sparsity=0.75, active_inputs=4, seed=7))
+
+
 @pytest.fixture(scope="module")
 def board(tmp_path_factory):
-    """The folder with the Verilog of the core and of a design that gives 255 - x, and what it says of itself."""
+    """The folder with the Verilog of the core and of the design, and what it says of itself."""
     folder = tmp_path_factory.mktemp("board")
-    write_negative(folder / "design", shape=(2, 3, 2), lanes=4)
-    ports = DesignPorts.from_manifest(json.loads((folder / "design" / "manifest.json").read_text()))
+    manifest = write_design(make_plan(NETWORK, limits=device_limits("LFE5U-25F")), folder / "design")
+    ports = DesignPorts.from_manifest(manifest)
     text = emit_verilog(Pins(ports), name="board_pins")
     # design.v has this module, too.
     (folder / "board_pins.v").write_text(text.replace(portable_verilog().strip("\n"), ""))
@@ -121,8 +130,9 @@ def converse(board, chunks, expected) -> tuple[int, int, str]:
 
 
 def infer(word: bytes, tag: int) -> tuple[bytes, bytes]:
-    """A request, and the response that it must have: 255 - x of each byte, and a good status."""
-    answer = (255 - np.frombuffer(word, dtype=np.uint8)).tobytes() + b"\0"
+    """A request, and the response that it must have: what the golden model gives, and a good status."""
+    values = np.frombuffer(word, dtype=np.uint8).reshape(1, *NETWORK.input.shape)
+    answer = pack_values(run_dense(NETWORK, values), NETWORK.output.dtype) + b"\0"
     return encode_frame(FrameType.INFER, word, tag=tag), encode_frame(FrameType.RESULT, answer, tag=tag)
 
 
@@ -134,42 +144,43 @@ def test_images_in_and_results_out_at_the_serial_pins(board):
     choose = random.Random(11)
     chunks, expected = [], []
 
-    def good(tag):
-        request, response = infer(bytes(choose.randrange(256) for _ in range(12)), tag)
-        chunks.append(request)
-        expected.append(response)
+    def good(*tags):
+        """Requests without a pause between them."""
+        pairs = [infer(bytes(choose.randrange(256) for _ in range(INPUTS)), tag) for tag in tags]
+        chunks.append(b"".join(request for request, _ in pairs))
+        expected.extend(response for _, response in pairs)
 
-    for tag in range(4):
-        good(tag)
-    # Garbage, even with a sync in it, and a damaged frame: an error, or silence, but never a result.
+    def bad(request, code):
+        chunks.append(bytes(request))
+        expected.append(error(code))
+
+    good(0)
+    good(1, 2)
+    # Garbage without a sync is no frame: silence. A damaged frame gives an error, and never a result.
     chunks.append(bytes(choose.randrange(256) for _ in range(40)).replace(b"\xc5\x3a", b"\xc5\xc5"))
     good(4)
-    damaged = bytearray(infer(bytes(12), 5)[0])
+    damaged = bytearray(infer(bytes(INPUTS), 5)[0])
     damaged[8] ^= 0x10
-    chunks.append(bytes(damaged))
-    expected.append(error(ErrorCode.CRC))
+    bad(damaged, ErrorCode.CRC)
     good(6)
-    chunks.append(infer(bytes(12), 7)[0][:10])
-    expected.append(error(ErrorCode.TIMEOUT))
-    good(8)
-    chunks.append(encode_frame(FrameType.INFER, bytes(5)))
-    expected.append(error(ErrorCode.LENGTH))
+    bad(infer(bytes(INPUTS), 7)[0][:10], ErrorCode.TIMEOUT)
+    bad(encode_frame(FrameType.INFER, bytes(5)), ErrorCode.LENGTH)
     # By now the clock has been measured.
     _, ports = board
     identity = bytearray(ports.identity.encode())
     identity[9:13] = (OSCILLATOR_KHZ * SERIAL_NS // CORE_NS).to_bytes(4, "little")
     chunks.append(encode_frame(FrameType.IDENTIFY, tag=77))
     expected.append(encode_frame(FrameType.IDENTITY, bytes(identity), tag=77))
-    good(255)
+    good(254, 255)
 
     tests, failed, output = converse(board, chunks, expected)
     assert (tests, failed) == (1, 0), output
 
 
 def test_the_bench_finds_a_wrong_result(board):
-    request, response = infer(bytes(range(12)), 3)
-    wrong = encode_frame(FrameType.RESULT, bytes(12) + b"\0", tag=3)
-    assert len(wrong) == len(response)
+    request, response = infer(bytes(range(INPUTS)), 3)
+    wrong = encode_frame(FrameType.RESULT, bytes(len(response) - 11) + b"\0", tag=3)
+    assert len(wrong) == len(response) and wrong != response
     tests, failed, output = converse(board, [request], [wrong])
     assert (tests, failed) == (1, 1), output
     assert "response 0 is" in output

@@ -35,7 +35,22 @@ def test_find_board():
         find_board("ulx4s")
 
 
+def test_a_board_of_ones_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace('name = "ulx3s-85f"', 'name = "mine"'))
+    assert find_board(str(path)).name == "mine"
+    with pytest.raises(InputError, match=r"other\.toml: cannot be read \(No such file"):
+        find_board(str(tmp_path / "other.toml"))
+
+
+def test_limits_are_the_same_for_a_board_and_its_device():
+    for board in boards():
+        assert device_limits(board.device) == board.limits
+
+
 def test_device_limits():
+    # Known although no board has it.
+    assert device_limits("LFE5UM-85F").dsp == 156
     limits = device_limits("lfe5u-85f")
     assert (limits.name, limits.lut, limits.dsp, limits.block_ram) == ("LFE5U-85F", 83640, 156, 208)
     with pytest.raises(InputError, match=r"device XC7A35T: unknown; known are LFE5U-12F, "):
@@ -55,10 +70,6 @@ def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
     assert platform.device == board.device
     resource = platform.lookup(board.clock_resource)
     assert resource.clock.frequency == board.oscillator_mhz * 1e6
-    assert (
-        abs(board.oscillator_mhz * 1e6 / board.serial.baud / round(board.oscillator_mhz * 1e6 / board.serial.baud) - 1)
-        < 0.01
-    )
     port = {"shape": [1, 8, 8], "dtype": "uint8", "values_per_beat": 4, "beats": 16}
     ports = DesignPorts.from_manifest({"top": "t", "input": port, "output": port, "sources": {"design.v": "00" * 32}})
     pll = pll_settings(board.oscillator_mhz, board.clock_mhz)
@@ -76,12 +87,23 @@ def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
     [
         ('device = "LFE5U-85F"', "", r"b\.toml: device is missing"),
         ("lut = 83640", "lut = 0", r"b\.toml: limits\.lut must be a positive integer, not 0"),
+        ("lut = 83640", "lut = true", r"b\.toml: limits\.lut must be of type int, not True"),
+        ('name = "ulx3s-85f"', 'name = "../x"', r"b\.toml: name '\.\./x' must be of small letters"),
+        ('name = "ulx3s-85f"', "name = 3", r"b\.toml: name must be of type str, not 3"),
+        ("mhz = 25.0", "mhz = nan", r"b\.toml: clock\.mhz must be a frequency in MHz, not nan"),
+        ("mhz = 25.0", 'mhz = "25"', r"b\.toml: clock\.mhz must be a frequency in MHz, not '25'"),
+        ("design_mhz = 100.0", "design_mhz = 0", r"b\.toml: clock\.design_mhz must be a frequency in MHz, not 0"),
+        ("design_mhz = 100.0", "", r"b\.toml: clock\.design_mhz is missing"),
+        ('resource = "clk25"', "", r"b\.toml: clock\.resource is missing"),
+        ('resource = "uart"', 'connector = ["io", "0"]', r"b\.toml: serial\.connector must be \[name, number\]"),
+        ('["digits"]', "[3]", r"b\.toml: models must be a list of names"),
+        ("1_000_000", "2_200_000", r"b\.toml: serial\.baud: 2200000 cannot be made from 25\.0 MHz; .* 2272727"),
         ('family = "ecp5"', 'family = "xc7"', "family 'xc7' cannot be built yet; it must be ecp5"),
         ('resource = "uart"', "", "serial needs resource, or receive_pin and transmit_pin"),
         ("baud = 1_000_000", "baud = 12_000_000", "a clock of 25.0 MHz is too slow for 12000000 baud"),
         ('"amaranth_boards.ulx3s:ULX3S_85F_Platform"', '"ulx3s"', "platform 'ulx3s' must be module:class"),
         ("[clock]", "[clock", "cannot be read as TOML"),
-        ("[clock]", "clock = 3\n[x]", "b.toml: "),
+        ("[clock]", "clock = 3\n[x]", r"b\.toml: clock must be a table, not 3"),
     ],
 )
 def test_a_wrong_file(tmp_path: Path, old, new, message):
@@ -97,4 +119,7 @@ def test_a_platform_that_is_not_there(tmp_path):
     path = tmp_path / "b.toml"
     path.write_text(GOOD.replace("ULX3S_85F_Platform", "ULX9_Platform"))
     with pytest.raises(ToolError, match=r"amaranth-boards has no amaranth_boards\.ulx3s:ULX9_Platform"):
+        make_platform(load_board(path))
+    path.write_text(GOOD.replace("amaranth_boards.ulx3s", "amaranth_boards.ulx9"))
+    with pytest.raises(ToolError, match=r"amaranth-boards has no amaranth_boards\.ulx9:ULX3S_85F_Platform"):
         make_platform(load_board(path))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -17,6 +17,7 @@ from cs_hdl.board.frame_receiver import FrameReceiver
 from cs_hdl.board.serial_core import SerialCore
 from cs_hdl.errors import InputError
 from cs_hdl.host import ErrorCode, Frame, FrameDecoder, FrameType, Identity, encode_frame
+from cs_hdl.rtl.axi_stream import axi_stream
 
 TIMEOUT = 60
 
@@ -28,26 +29,31 @@ def manifest(shape, values_per_beat, dtype="uint8"):
 
 
 class Board(wiring.Component):
-    def __init__(self, ports, lanes, values):
-        self.core = SerialCore(ports=ports, timeout=TIMEOUT)
-        self.loopback = Loopback(values_per_beat=lanes, beats=ports.input.beats, dtype="uint8", values=values)
+    def __init__(self, ports, accelerator):
+        self.core, self.accelerator = SerialCore(ports=ports, timeout=TIMEOUT), accelerator
         super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.core, m.submodules.loopback = self.core, self.loopback
-        wiring.connect(m, self.core.m_axis, self.loopback.s_axis)
-        wiring.connect(m, self.loopback.m_axis, self.core.s_axis)
+        m.submodules.core, m.submodules.accelerator = self.core, self.accelerator
+        wiring.connect(m, self.core.m_axis, self.accelerator.s_axis)
+        wiring.connect(m, self.accelerator.m_axis, self.core.s_axis)
         wiring.connect(m, wiring.flipped(self.i), self.core.i)
         wiring.connect(m, self.core.o, wiring.flipped(self.o))
         m.d.comb += self.core.clock_khz.eq(123456)
         return m
 
 
-def converse(chunks, *, shape=(1, 5, 3), lanes=2, stall=0.0, quiet=3 * TIMEOUT, rest=None):
-    """Send the byte strings with silence (or a wait for a response) between; gives the frames that came back."""
-    ports = DesignPorts.from_manifest(manifest(list(shape), lanes))
-    board = Board(ports, lanes, shape[0] * shape[1] * shape[2])
+def converse(chunks, *, shape=(1, 5, 3), lanes=2, stall=0.0, quiet=3 * TIMEOUT, ports=None, accelerator=None):
+    """Send the byte strings with silence between to a board with ``accelerator``, or else one that gives a word back.
+
+    Gives the frames that came back.
+    """
+    if accelerator is None:
+        ports = DesignPorts.from_manifest(manifest(list(shape), lanes))
+        values = shape[0] * shape[1] * shape[2]
+        accelerator = Loopback(values_per_beat=lanes, beats=ports.input.beats, dtype="uint8", values=values)
+    board = Board(ports, accelerator)
     choose = random.Random(3)
     answer = bytearray()
 
@@ -61,7 +67,7 @@ def converse(chunks, *, shape=(1, 5, 3), lanes=2, stall=0.0, quiet=3 * TIMEOUT, 
                 await ctx.tick().until(board.i.ready)
                 ctx.set(board.i.valid, 0)
             await ctx.tick().repeat(quiet)
-        await ctx.tick().repeat(rest or 1500)
+        await ctx.tick().repeat(1500)
 
     async def receive(ctx):
         while True:
@@ -149,6 +155,64 @@ def test_what_is_wrong_is_said_once(bad, code):
     good = encode_frame(FrameType.INFER, bytes(range(15)), tag=9)
     frames = converse([bad, good])
     assert frames == [Frame(FrameType.ERROR, 0, bytes([code])), Frame(FrameType.RESULT, 9, bytes(range(15)) + b"\0")]
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_frames_back_to_back_are_answered_in_turn(stall):
+    word = bytes(range(15))
+    requests = [encode_frame(FrameType.INFER, word, tag=1), encode_frame(FrameType.INFER, word[::-1], tag=2)]
+    requests += [encode_frame(FrameType.IDENTIFY, tag=3), encode_frame(FrameType.INFER, word, tag=4)]
+    frames = converse([b"".join(requests)], stall=stall)
+    assert [(frame.type, frame.tag) for frame in frames] == [
+        (FrameType.RESULT, 1), (FrameType.RESULT, 2), (FrameType.IDENTITY, 3), (FrameType.RESULT, 4),
+    ]  # fmt: skip
+    assert [frame.payload for frame in frames if frame.type == FrameType.RESULT] == [
+        word + b"\0", word[::-1] + b"\0", word + b"\0",
+    ]  # fmt: skip
+
+
+def test_a_damaged_frame_behind_a_good_one_does_not_harm_it():
+    word = bytes(range(15))
+    good, bad = encode_frame(FrameType.INFER, word, tag=1), bytearray(encode_frame(FrameType.INFER, word, tag=2))
+    bad[10] ^= 1
+    frames = converse([good + bad + good, good])
+    result = Frame(FrameType.RESULT, 1, word + b"\0")
+    # What follows the damaged one without a pause is skipped with it.
+    assert frames == [result, Frame(FrameType.ERROR, 0, bytes([ErrorCode.CRC])), result]
+
+
+class Hasty(wiring.Component):
+    """Gives its result, the word's first byte, while most of the word is still to come; then stalls."""
+
+    def __init__(self, beats):
+        self._beats = beats
+        super().__init__({"s_axis": In(axi_stream(1)), "m_axis": Out(axi_stream(1, user=True))})
+
+    def elaborate(self, platform):
+        m = Module()
+        beat, pause = Signal(range(self._beats)), Signal(range(200))
+        m.d.comb += self.s_axis.tready.eq((pause == 0) & ~self.m_axis.tvalid)
+        m.d.comb += self.m_axis.tlast.eq(1)
+        with m.If(pause != 0):
+            m.d.sync += pause.eq(pause - 1)
+        with m.If(self.m_axis.tready):
+            m.d.sync += self.m_axis.tvalid.eq(0)
+        with m.If(self.s_axis.tvalid & self.s_axis.tready):
+            m.d.sync += beat.eq(Mux(self.s_axis.tlast, 0, beat + 1))
+            with m.If(beat == 0):
+                m.d.sync += [self.m_axis.tvalid.eq(1), self.m_axis.tdata.eq(self.s_axis.tdata)]
+            with m.If(beat == 2):
+                m.d.sync += pause.eq(199)
+        return m
+
+
+def test_a_result_that_comes_before_its_word_is_over():
+    """Its response has long gone out when the rest of the word goes in: the next word waits for that."""
+    given = manifest([1, 1, 8], 1)
+    given["output"] = {"shape": [1, 1, 1], "dtype": "uint8", "values_per_beat": 1, "beats": 1}
+    requests = [encode_frame(FrameType.INFER, bytes(range(n, n + 8)), tag=n) for n in (1, 2, 3)]
+    frames = converse([b"".join(requests)], ports=DesignPorts.from_manifest(given), accelerator=Hasty(8))
+    assert frames == [Frame(FrameType.RESULT, n, bytes([n, 0])) for n in (1, 2, 3)]
 
 
 def test_garbage_is_skipped_silently():

@@ -46,6 +46,34 @@ def test_receives_every_byte_with_a_clock_that_is_a_little_off(clocks, sender):
     simulate(dut, line, take)
 
 
+@pytest.mark.parametrize("clocks", [8, 11, 25])
+@pytest.mark.parametrize("error", [-0.02, 0.02])
+def test_receives_with_a_sender_that_is_two_percent_off(clocks, error):
+    """Edges fall between the clocks, as on a real line."""
+    dut = UartReceiver(clocks_per_bit=clocks)
+    choose = random.Random(clocks)
+    data = bytes(choose.randrange(256) for _ in range(60)) + b"\x00\xff\x55"
+    received = bytearray()
+
+    async def line(ctx):
+        now, bit_end = 0, 0.0
+        for byte in data:
+            for bit in bits_of(byte):
+                ctx.set(dut.rx, bit)
+                bit_end += clocks * (1 + error)
+                await ctx.tick().repeat(round(bit_end) - now)
+                now = round(bit_end)
+        await ctx.tick().repeat(20 * clocks)
+        assert received == data
+
+    async def take(ctx):
+        ctx.set(dut.o.ready, 1)
+        async for _, _, valid, byte in ctx.tick().sample(dut.o.valid, dut.o.payload):
+            received.extend([byte] if valid else [])
+
+    simulate(dut, line, take)
+
+
 def test_short_pulses_and_missing_stop_bits_give_nothing():
     dut = UartReceiver(clocks_per_bit=16)
     received = bytearray()

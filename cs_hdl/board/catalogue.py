@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cs_hdl.errors import InputError
 from cs_hdl.plan.planner import DeviceLimits
@@ -14,10 +17,28 @@ from cs_hdl.resources import data_folder
 
 __all__ = ["Board", "Serial", "boards", "device_limits", "find_board", "load_board"]
 
+_T = TypeVar("_T")
+
+#: 4-input LUTs, DSP blocks and block RAMs of each size of ECP5. The 12F is the 25F's die, and the open
+#: tools use all of it.
+_ECP5 = {"12F": (24288, 28, 56), "25F": (24288, 28, 56), "45F": (43848, 72, 108), "85F": (83640, 156, 208)}
+_ECP5_SIZES = {
+    "LFE5U": ("12F", "25F", "45F", "85F"),
+    "LFE5UM": ("25F", "45F", "85F"),
+    "LFE5UM5G": ("25F", "45F", "85F"),
+}
+
+#: Beyond it the middle of the last bit is missed when the other side is off, too.
+_MOST_BAUD_ERROR = 0.01
+_LEAST_CLOCKS_PER_BIT = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class Serial:
-    """The host's serial link, 8N1: ``baud``, and a resource of the platform or two pins of a connector."""
+    """The host's serial link, 8N1: ``baud``, and a resource of the platform or two pins.
+
+    The pins are the FPGA's, or the ``connector``'s (name, number) where there is one.
+    """
 
     baud: int
     resource: str | None
@@ -57,16 +78,24 @@ def boards() -> tuple[Board, ...]:
 
 
 def find_board(name: str) -> Board:
-    """The board called ``name``; InputError, listing all names, where there is none."""
+    """The board called ``name``, or the one that the file ``name`` (``*.toml``) describes.
+
+    Raises InputError, listing all names, where there is none.
+    """
+    if name.endswith(".toml"):
+        return load_board(Path(name))
     for board in boards():
         if board.name == name.lower():
             return board
-    raise InputError(f"board {name}: unknown; known are {', '.join(board.name for board in boards())}")
+    raise InputError(
+        f"board {name}: unknown; known are {', '.join(board.name for board in boards())}, "
+        "or the path of a .toml file in the form of those in boards/"
+    )
 
 
 def device_limits(device: str) -> DeviceLimits:
-    """What the FPGA called ``device`` has; InputError, listing all names, where no board has it."""
-    known = {board.device.lower(): board.limits for board in boards()}
+    """What the FPGA called ``device`` has; InputError, listing all names, where it is unknown."""
+    known = {limits.name.lower(): limits for limits in (*_ecp5_devices(), *(board.limits for board in boards()))}
     if device.lower() not in known:
         names = ", ".join(sorted(limits.name for limits in known.values()))
         raise InputError(f"device {device}: unknown; known are {names}")
@@ -74,59 +103,126 @@ def device_limits(device: str) -> DeviceLimits:
 
 
 def load_board(path: Path) -> Board:
-    """Read one file of ``boards/``; InputError, naming file and key, where it is wrong."""
+    """Read one file in the form of ``boards/``; InputError, naming file and key, where it is wrong."""
     try:
         data = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
         raise InputError(f"{path}: cannot be read as TOML ({error})") from None
     try:
         return _board(data)
-    except KeyError as error:
-        raise InputError(f"{path}: {error.args[0]} is missing") from None
-    except (TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _board(data: dict[str, Any]) -> Board:
-    serial, limits, clock = data["serial"], data["limits"], data["clock"]
-    link = Serial(
-        baud=_positive("serial.baud", serial["baud"]),
-        resource=serial.get("resource"),
-        receive_pin=serial.get("receive_pin"),
-        transmit_pin=serial.get("transmit_pin"),
-        connector=tuple(serial["connector"]) if "connector" in serial else None,
-    )
-    if link.resource is None and (link.receive_pin is None or link.transmit_pin is None):
-        raise ValueError("serial needs resource, or receive_pin and transmit_pin")
-    if data["family"] != "ecp5":
-        raise ValueError(f"family {data['family']!r} cannot be built yet; it must be ecp5")
-    if clock["mhz"] * 1e6 < 8 * link.baud:
-        raise ValueError(f"a clock of {clock['mhz']} MHz is too slow for {link.baud} baud: 8 clocks a bit at least")
-    module, _, class_name = data["platform"].partition(":")
-    if not module or not class_name:
-        raise ValueError(f"platform {data['platform']!r} must be module:class")
+def _ecp5_devices() -> list[DeviceLimits]:
+    devices = []
+    for family, sizes in _ECP5_SIZES.items():
+        for size in sizes:
+            lut, dsp, block_ram = _ECP5[size]
+            devices.append(DeviceLimits(name=f"{family}-{size}", lut=lut, dsp=dsp, block_ram=block_ram))
+    return devices
+
+
+def _board(data: Mapping[str, Any]) -> Board:
+    """Every error is a ValueError that names the key."""
+    name, device, family = (_get(data, key, str) for key in ("name", "device", "family"))
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) is None:
+        raise ValueError(f"name {name!r} must be of small letters, digits, '.', '_' and '-'")
+    if family != "ecp5":
+        raise ValueError(f"family {family!r} cannot be built yet; it must be ecp5")
+    platform = _get(data, "platform", str)
+    if re.fullmatch(r"[\w.]+:\w+", platform) is None:
+        raise ValueError(f"platform {platform!r} must be module:class")
+    models = tuple(_get(data, "models", list, default=[]))
+    if not all(isinstance(model, str) for model in models):
+        raise ValueError(f"models must be a list of names, not {list(models)!r}")
+    oscillator = _frequency(data, "clock.mhz")
     return Board(
-        name=data["name"],
-        description=data["description"],
-        platform=data["platform"],
-        device=data["device"],
-        family=data["family"],
-        models=tuple(data.get("models", ())),
-        clock_resource=clock["resource"],
-        oscillator_mhz=float(clock["mhz"]),
-        clock_mhz=float(clock["design_mhz"]),
-        serial=link,
-        led=data.get("led", {}).get("resource"),
+        name=name,
+        description=_get(data, "description", str),
+        platform=platform,
+        device=device,
+        family=family,
+        models=models,
+        clock_resource=_get(data, "clock.resource", str),
+        oscillator_mhz=oscillator,
+        clock_mhz=_frequency(data, "clock.design_mhz"),
+        serial=_serial(data, oscillator_mhz=oscillator),
+        led=_get(data, "led.resource", str, default=None),
         limits=DeviceLimits(
-            name=data["device"],
-            lut=_positive("limits.lut", limits["lut"]),
-            dsp=_positive("limits.dsp", limits["dsp"]),
-            block_ram=_positive("limits.block_ram", limits["block_ram"]),
+            name=device,
+            lut=_count(data, "limits.lut"),
+            dsp=_count(data, "limits.dsp"),
+            block_ram=_count(data, "limits.block_ram"),
         ),
     )
 
 
-def _positive(name: str, number: Any) -> int:
-    if not isinstance(number, int) or number < 1:
-        raise ValueError(f"{name} must be a positive integer, not {number!r}")
+def _serial(data: Mapping[str, Any], *, oscillator_mhz: float) -> Serial:
+    link = Serial(
+        baud=_count(data, "serial.baud"),
+        resource=_get(data, "serial.resource", str, default=None),
+        receive_pin=_get(data, "serial.receive_pin", str, default=None),
+        transmit_pin=_get(data, "serial.transmit_pin", str, default=None),
+        connector=_connector(_get(data, "serial.connector", list, default=None)),
+    )
+    if link.resource is None and (link.receive_pin is None or link.transmit_pin is None):
+        raise ValueError("serial needs resource, or receive_pin and transmit_pin")
+    clocks = oscillator_mhz * 1e6 / link.baud
+    if clocks < _LEAST_CLOCKS_PER_BIT:
+        raise ValueError(
+            f"a clock of {oscillator_mhz} MHz is too slow for {link.baud} baud: "
+            f"{_LEAST_CLOCKS_PER_BIT} clocks a bit at least"
+        )
+    if abs(round(clocks) / clocks - 1) > _MOST_BAUD_ERROR:
+        raise ValueError(
+            f"serial.baud: {link.baud} cannot be made from {oscillator_mhz} MHz; "
+            f"the next that can is {round(oscillator_mhz * 1e6 / round(clocks))}"
+        )
+    return link
+
+
+def _connector(entry: list[Any] | None) -> tuple[str, int] | None:
+    if entry is None:
+        return None
+    if [type(part) for part in entry] != [str, int]:
+        raise ValueError(f"serial.connector must be [name, number], not {entry!r}")
+    return entry[0], entry[1]
+
+
+_REQUIRED: Any = object()
+
+
+def _get(data: Mapping[str, Any], key: str, kind: type[_T], *, default: Any = _REQUIRED) -> _T:
+    """The value at the dotted ``key``, of the type ``kind``, or ``default`` where it is absent."""
+    value: Any = data
+    for part in key.split("."):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{key.rpartition('.')[0]} must be a table, not {value!r}")
+        if part not in value:
+            if default is _REQUIRED:
+                raise ValueError(f"{key} is missing")
+            return default
+        value = value[part]
+    # A bool is an int to Python, but not to us.
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{key} must be of type {kind.__name__}, not {value!r}")
+    return value
+
+
+def _count(data: Mapping[str, Any], key: str) -> int:
+    number = _get(data, key, int)
+    if number < 1:
+        raise ValueError(f"{key} must be a positive integer, not {number!r}")
+    return number
+
+
+def _frequency(data: Mapping[str, Any], key: str) -> float:
+    number: Any = _get(data, key, object)
+    if isinstance(number, int):
+        number = float(number)
+    if not isinstance(number, float) or not math.isfinite(number) or number <= 0:
+        raise ValueError(f"{key} must be a frequency in MHz, not {number!r}")
     return number

@@ -23,7 +23,10 @@ _CLOCK_AT = 9
 
 
 class SerialCore(wiring.Component):
-    """One request at a time: a word goes to the accelerator only after its frame was found whole.
+    """Answers one request after the other; a word goes to the accelerator only after its frame was found whole.
+
+    The payload's memory is free as soon as the accelerator has the word, so that the next request
+    may come while the response goes out; it waits there until its turn.
 
     Parameters
     ----------
@@ -86,29 +89,39 @@ class SerialCore(wiring.Component):
         request, response = receiver.o.payload, transmitter.start.payload
         identity = self._ports.identity.encode()
         identity_bytes, index = self._identity(m, identity)
-        m.d.comb += [response.tag.eq(request.tag), self.busy.eq(receiver.o.valid)]
+        tag, code = Signal(8), Signal(8)  # of the request that is being answered
+        m.d.comb += response.tag.eq(tag)
+        # From the start of a word until all of it is with the accelerator.
+        sending = Signal()
+        with m.If(sending & sender.done):
+            m.d.comb += receiver.o.ready.eq(1)
+            m.d.sync += sending.eq(0)
 
-        with m.FSM():
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
-                m.d.sync += index.eq(0)
-                with m.If(receiver.o.valid):
+                m.d.sync += [index.eq(0), tag.eq(request.tag), code.eq(request.error)]
+                with m.If(receiver.o.valid & ~sending):
                     m.d.sync += self.error.eq(request.error != 0)
                     with m.If(request.error != 0):
+                        m.d.comb += receiver.o.ready.eq(1)
                         m.next = "ERROR"
                     with m.Elif(request.type == FrameType.IDENTIFY):
+                        m.d.comb += receiver.o.ready.eq(1)
                         m.next = "IDENTITY"
                     with m.Else():
                         m.d.comb += [sender.start.eq(1), reader.start.eq(1)]
+                        m.d.sync += sending.eq(1)
                         m.next = "RESULT"
             with m.State("ERROR"):
                 m.d.comb += [
                     response.type.eq(FrameType.ERROR),
                     response.tag.eq(0),
                     response.length.eq(1),
-                    transmitter.payload.payload.eq(request.error),
+                    transmitter.payload.payload.eq(code),
                     transmitter.payload.valid.eq(1),
                 ]
-                self._finish(m, receiver, transmitter, ready=Const(1))
+                self._finish(m, transmitter)
             with m.State("IDENTITY"):
                 m.d.comb += [
                     response.type.eq(FrameType.IDENTITY),
@@ -118,7 +131,7 @@ class SerialCore(wiring.Component):
                 ]
                 with m.If(transmitter.payload.ready):
                     m.d.sync += index.eq(index + 1)
-                self._finish(m, receiver, transmitter, ready=Const(1))
+                self._finish(m, transmitter)
             with m.State("RESULT"):
                 m.d.comb += [
                     response.type.eq(FrameType.RESULT),
@@ -127,15 +140,14 @@ class SerialCore(wiring.Component):
                     transmitter.payload.valid.eq(reader.o.valid),
                     reader.o.ready.eq(transmitter.payload.ready),
                 ]
-                self._finish(m, receiver, transmitter, ready=sender.done)
+                self._finish(m, transmitter)
         return m
 
     @staticmethod
-    def _finish(m: Module, receiver: FrameReceiver, transmitter: FrameTransmitter, *, ready: Any) -> None:
-        """Keep the response going; take the request when it has gone out."""
+    def _finish(m: Module, transmitter: FrameTransmitter) -> None:
+        """Keep the response going until it has gone out."""
         m.d.comb += transmitter.start.valid.eq(1)
-        with m.If(transmitter.start.ready & ready):
-            m.d.comb += receiver.o.ready.eq(1)
+        with m.If(transmitter.start.ready):
             m.next = "IDLE"
 
     def _identity(self, m: Module, identity: bytes) -> tuple[Any, Signal]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 from amaranth.build import Attrs, Pins, Resource, Subsignal
@@ -28,11 +29,11 @@ def make_platform(board: Board) -> Any:
     Raises ToolError where amaranth-boards is missing or does not know the class.
     """
     module, _, name = board.platform.partition(":")
+    if importlib.util.find_spec("amaranth_boards") is None:
+        raise ToolError("amaranth-boards is missing; install it with: pip install 'cs-hdl[build]'")
     try:
         platform = getattr(importlib.import_module(module), name)()
-    except ImportError:
-        raise ToolError("amaranth-boards is missing; install it with: pip install 'cs-hdl[build]'") from None
-    except AttributeError:
+    except (ModuleNotFoundError, AttributeError):
         raise ToolError(f"amaranth-boards has no {board.platform} ({board.name}); install a newer one") from None
     serial = board.serial
     if serial.resource is None:

@@ -38,20 +38,21 @@ def pack_kernels(masks: Mask) -> tuple[Sets, int]:
     1500 x 1600 at 5 % takes well below half a second.
     """
     bound = lower_bound(masks)
-    best: list[list[int]] | None = None
+    best: list[list[int]] = []
     strategies: tuple[Callable[[], list[list[int]]], ...] = (
         lambda: _next_fit(masks, range(len(masks))),
         lambda: _next_fit(masks, _strided(len(masks), bound)),
         lambda: _cliques(masks),
-        lambda: peel_sets(masks, bound) if len(masks) <= _PEEL_KERNELS else [],
     )
     for strategy in strategies:
         sets = strategy()
-        if sets and (best is None or len(sets) < len(best)):
+        if not best or len(sets) < len(best):
             best = sets
-        if best is not None and len(best) <= bound:
+        if len(best) <= bound:
             break
-    assert best is not None  # the first strategy always answers
+    if bound < len(best) <= 2 * bound and len(masks) <= _PEEL_KERNELS:
+        # Near the bound, the masks may well have been made complementary.
+        best = peel_sets(masks, bound) or best
     ordered = sorted(tuple(sorted(members)) for members in best)
     return tuple(ordered), bound
 

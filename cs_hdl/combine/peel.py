@@ -25,6 +25,7 @@ class _Peeler:
     """Kernels as bit sets of positions; counts the steps that were taken."""
 
     def __init__(self, masks: NDArray[np.bool_]) -> None:
+        self.masks = masks
         self.bits = [sum(1 << int(position) for position in np.flatnonzero(mask)) for mask in masks]
         self.users = [np.flatnonzero(column).tolist() for column in masks.T]
         self.random = np.random.default_rng(0)
@@ -35,11 +36,12 @@ class _Peeler:
         alive = set(range(len(self.bits)))
         found: list[list[int]] = []
         while alive:
-            usage = [sum(kernel in alive for kernel in users) for users in self.users]
+            usage = self.masks[sorted(alive)].sum(axis=0)
             left = sets - len(found)
-            if left == 0 or max(usage) > left:
+            if left == 0 or usage.max() > left:
                 return None
-            tight = sum(1 << position for position, used in enumerate(usage) if used == left)
+            tight = sum(1 << position for position in np.flatnonzero(usage == left).tolist())
+            self.steps += 1 + len(usage) // 40  # what counting costs, in steps of the search
             limit = self.steps + _STEPS_PER_SET
             members = self._cover(tight, 0, [], alive, limit)
             if members is None:

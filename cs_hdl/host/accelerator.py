@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +16,15 @@ from cs_hdl.host.protocol import ErrorCode, Frame, FrameDecoder, FrameType, Iden
 
 __all__ = ["Accelerator", "Link", "bytes_of", "open_serial", "pack_values", "unpack_values"]
 
+#: Requests under way: the board answers one and holds another.
+_WINDOW = 2
+#: Longer responses are read before the next request goes out: a serial port's buffer may hold no more.
+_MOST_UNREAD = 2048
+#: After so long without a byte the board has answered whatever it got: its own limit is 20 ms.
+_QUIET_SECONDS = 0.1
+#: No identity is longer: 13 bytes, and twice a type and a few dimensions.
+_MOST_IDENTITY = 256
+
 _BYTES = {"uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "int24": 3, "int32": 4}
 
 
@@ -21,6 +33,9 @@ class Link(Protocol):
 
     def write(self, data: bytes, /) -> Any:
         """Send ``data``."""
+
+    def flush(self) -> Any:
+        """Return when all of it has gone out."""
 
     def read(self, size: int, /) -> bytes:
         """Up to ``size`` bytes; fewer, or none, after the link's own time-out."""
@@ -32,13 +47,14 @@ def bytes_of(dtype: str) -> int:
 
 
 def open_serial(port: str, *, baud: int) -> Link:
-    """The serial port ``port``; ToolError where pyserial is missing or the port cannot be opened."""
+    """The serial port ``port``, 8N1; ToolError where pyserial is missing or the port cannot be opened."""
     try:
         import serial
     except ImportError:
         raise ToolError("pyserial is missing; install it with: pip install pyserial") from None
     try:
-        link: Link = serial.Serial(port, baud, timeout=0.05)
+        # Time enough to write the longest frame.
+        link: Link = serial.Serial(port, baud, timeout=0.05, write_timeout=1 + 10 * 65545 / baud)
     except (OSError, ValueError) as error:
         raise ToolError(f"{port}: cannot be opened ({error})") from None
     return link
@@ -61,57 +77,143 @@ def unpack_values(data: bytes, dtype: str) -> NDArray[np.int64]:
 
 
 class Accelerator:
-    """A board at the other end of ``link``. ``identity`` says which network it holds."""
+    """A board at the other end of ``link``. ``identity`` says which network it holds.
+
+    ``timeout`` is the silence in seconds, after a request was sent, that counts as no answer, and
+    ``attempts`` how often a request is sent before the board is given up. The constructor asks
+    for the identity; ToolError where the board does not answer.
+    """
 
     def __init__(self, link: Link, *, timeout: float = 2.0, attempts: int = 3) -> None:
+        if attempts < 1:
+            raise ValueError(f"attempts must be at least 1, not {attempts!r}")
         self._link = link
         self._timeout = timeout
         self._attempts = attempts
         self._decoder = FrameDecoder()
+        self._frames: deque[Frame] = deque()
         self._tag = 0
-        self.identity = Identity.decode(self._ask(FrameType.IDENTIFY, b"", FrameType.IDENTITY))
+        self.identity = self.identify()
 
-    def infer(self, word: NDArray[Any]) -> NDArray[np.int64]:
-        """The result for one ``word`` of the input's shape.
+    def identify(self) -> Identity:
+        """Ask the board again what it is. Raises ToolError where it does not answer."""
+        (payload,) = self._ask([b""], request=FrameType.IDENTIFY, response=FrameType.IDENTITY, longest=_MOST_IDENTITY)
+        return Identity.decode(payload)
+
+    def infer(self, words: NDArray[Any]) -> NDArray[np.int64]:
+        """The results, int64 ``[words, *output_shape]``, for ``words``, integers ``[words, *input_shape]``.
+
+        The next word goes to the board while it works on the one before.
 
         Raises InputError where shape or range is wrong, ToolError where the board does not
-        answer, ResultError where it marks its result as faulty.
+        answer, ResultError where it marks a result as faulty.
         """
         identity = self.identity
-        word = np.asarray(word)
-        if word.shape != identity.input_shape or word.dtype.kind not in "iu":
-            raise InputError(
-                f"a word of {word.dtype} {list(word.shape)}; the board takes integers {list(identity.input_shape)}"
-            )
-        low, high = (0, 255) if identity.input_dtype == "uint8" else (-128, 127)
-        if word.size and (word.min() < low or word.max() > high):
-            raise InputError(f"values of {word.min()}..{word.max()}; the board takes {low}..{high}")
-        payload = self._ask(FrameType.INFER, pack_values(word, identity.input_dtype), FrameType.RESULT)
-        if payload[-1] != 0:
-            raise ResultError("the board marked its result as faulty")
-        return unpack_values(payload[:-1], identity.output_dtype).reshape(identity.output_shape)
+        words = _checked(np.asarray(words), identity)
+        size = math.prod(identity.output_shape) * bytes_of(identity.output_dtype) + 1
+        requests = [pack_values(word, identity.input_dtype) for word in words]
+        payloads = self._ask(requests, request=FrameType.INFER, response=FrameType.RESULT, longest=size)
+        for number, payload in enumerate(payloads):
+            if len(payload) != size:
+                raise ToolError(
+                    f"word {number}: a result of {len(payload)} bytes, not {size}; load the bitstream again"
+                )
+            if payload[-1] != 0:
+                raise ResultError(f"word {number}: the board marked its result as faulty")
+        values = unpack_values(b"".join(payload[:-1] for payload in payloads), identity.output_dtype)
+        return values.reshape(len(words), *identity.output_shape)
 
-    def _ask(self, request: FrameType, payload: bytes, response: FrameType) -> bytes:
-        problem = "does not answer"
-        for _ in range(self._attempts):
-            self._tag = (self._tag + 1) & 0xFF
-            self._decoder.reset()
-            self._link.write(encode_frame(request, payload, tag=self._tag))
-            frame = self._wait()
+    def _ask(self, payloads: Sequence[bytes], *, request: FrameType, response: FrameType, longest: int) -> list[bytes]:
+        """The payloads of the responses, in order; none is of more than ``longest`` bytes.
+
+        Where the oldest of the requests under way is not answered as it should, all of them are
+        sent again: what was lost may have taken the next one with it.
+        """
+        self._decoder.reset()
+        self._frames.clear()
+        self._decoder.max_payload = longest
+        window = _WINDOW if longest <= _MOST_UNREAD else 1
+        answers: list[bytes] = []
+        tags: list[int] = []  # of the requests under way
+        failures = 0
+        while len(answers) < len(payloads):
+            while len(tags) < window and len(answers) + len(tags) < len(payloads):
+                self._tag = (self._tag + 1) & 0xFF
+                self._write(encode_frame(request, payloads[len(answers) + len(tags)], tag=self._tag))
+                tags.append(self._tag)
+            frame = self._wait(tags)
             if frame is not None and frame.type == response:
-                return frame.payload
-            if frame is not None:
-                code = frame.payload[0] if frame.payload else 0
-                name = ErrorCode(code).name.lower() if code in list(ErrorCode) else str(code)
-                problem = f"refuses the request ({name})"
-        raise ToolError(f"the board {problem}; is it connected, and loaded with a bitstream of cs-hdl?")
+                answers.append(frame.payload)
+                del tags[0]
+                failures = 0
+                continue
+            failures += 1
+            if failures == self._attempts:
+                raise ToolError(f"the board {_problem(frame)}; is it connected, and loaded with a bitstream of cs-hdl?")
+            tags.clear()
+            self._settle()
+        return answers
 
-    def _wait(self) -> Frame | None:
-        """The response to the last request, or None when time is up."""
+    def _wait(self, tags: Sequence[int]) -> Frame | None:
+        """The response to the first of ``tags`` or an error; None after silence, or where a later one is answered."""
         end = time.monotonic() + self._timeout
-        while time.monotonic() < end:
-            for frame in self._decoder.feed(self._link.read(4096)):
+        # Noise that never ends must not hold us for ever.
+        patience = 4 * _WINDOW * (self._decoder.max_payload + _MOST_UNREAD)
+        while True:
+            while self._frames:
+                frame = self._frames.popleft()
                 # An error says that nothing in the request could be trusted, its tag included.
-                if frame.tag == self._tag or frame.type == FrameType.ERROR:
+                if frame.tag == tags[0] or frame.type == FrameType.ERROR:
                     return frame
-        return None
+                if frame.tag in tags:
+                    return None
+            if time.monotonic() >= end or patience < 0:
+                return None
+            data = self._read(self._decoder.missing)
+            if data:
+                end = time.monotonic() + self._timeout
+                patience -= len(data)
+            self._frames.extend(self._decoder.feed(data))
+
+    def _settle(self) -> None:
+        """Drop what comes until the line is quiet, so that the board has nothing left to do."""
+        start = quiet = time.monotonic()
+        while time.monotonic() < min(quiet + _QUIET_SECONDS, start + self._timeout):
+            if self._read(4096):
+                quiet = time.monotonic()
+        self._decoder.reset()
+        self._frames.clear()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._link.write(data)
+            self._link.flush()
+        except OSError as error:
+            raise ToolError(f"the link to the board broke while writing ({error})") from None
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._link.read(size) or b""
+        except OSError as error:
+            raise ToolError(f"the link to the board broke while reading ({error})") from None
+
+
+def _checked(words: NDArray[Any], identity: Identity) -> NDArray[Any]:
+    shape = identity.input_shape
+    if words.ndim != len(shape) + 1 or words.shape[1:] != shape or words.dtype.kind not in "iu":
+        wanted = ", ".join(["words", *map(str, shape)])
+        raise InputError(f"words of {words.dtype} {list(words.shape)}; the board takes integers [{wanted}]")
+    low, high = (0, 255) if identity.input_dtype == "uint8" else (-128, 127)
+    if words.size and (words.min() < low or words.max() > high):
+        raise InputError(f"values of {words.min()}..{words.max()}; the board takes {low}..{high}")
+    return words
+
+
+def _problem(frame: Frame | None) -> str:
+    if frame is None:
+        return "does not answer"
+    if frame.type != FrameType.ERROR:
+        return f"answers with a frame of the wrong type ({frame.type:#04x})"
+    code = frame.payload[0] if frame.payload else 0
+    name = ErrorCode(code).name.lower() if code in list(ErrorCode) else str(code)
+    return f"refuses the request ({name})"

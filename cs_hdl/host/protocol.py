@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cs_hdl.errors import InputError
@@ -70,37 +69,61 @@ def encode_frame(frame_type: int, payload: bytes = b"", *, tag: int = 0) -> byte
 
 
 class FrameDecoder:
-    """Finds frames in a stream of bytes; what is no frame with a right checksum is skipped."""
+    """Finds frames in a stream of bytes; what is no frame with a right checksum is skipped.
 
-    def __init__(self) -> None:
-        self._buffer = b""
+    A frame that announces more than ``max_payload`` bytes is skipped at once, so that garbage
+    which looks like a header does not hold back the frames behind it for long.
+    """
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take more bytes, and give every frame that is complete by now."""
+    def __init__(self, *, max_payload: int = MAX_PAYLOAD) -> None:
+        self.max_payload = max_payload
+        self._buffer = bytearray()
+
+    @property
+    def missing(self) -> int:
+        """Bytes, at least 1, that must still come before there can be another frame."""
+        length = self._announced()
+        expected = HEADER_BYTES + CRC_BYTES + (0 if length is None else length)
+        return max(1, expected - len(self._buffer))
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take more bytes; all frames that are complete by now."""
         self._buffer += data
+        frames: list[Frame] = []
         while True:
-            start = self._buffer.find(SYNC)
-            if start < 0:
-                # The last byte may be the first half of a sync.
-                self._buffer = self._buffer[-1:]
-                return
-            self._buffer = self._buffer[start:]
-            if len(self._buffer) < HEADER_BYTES:
-                return
-            frame_type, tag, length = struct.unpack_from("<BBH", self._buffer, 2)
+            self._skip_to_sync()
+            length = self._announced()
+            if length is None:
+                return frames
+            if length > self.max_payload:
+                del self._buffer[0]
+                continue
             end = HEADER_BYTES + length + CRC_BYTES
             if len(self._buffer) < end:
-                return
-            body, (checksum,) = self._buffer[2 : end - CRC_BYTES], struct.unpack_from("<I", self._buffer, end - 4)
-            if zlib.crc32(body) == checksum:
-                self._buffer = self._buffer[end:]
-                yield Frame(frame_type, tag, body[4:])
+                return frames
+            body = bytes(self._buffer[len(SYNC) : end - CRC_BYTES])
+            if zlib.crc32(body) == int.from_bytes(self._buffer[end - CRC_BYTES : end], "little"):
+                frames.append(Frame(body[0], body[1], body[4:]))
+                del self._buffer[:end]
             else:
-                self._buffer = self._buffer[1:]
+                del self._buffer[0]
 
     def reset(self) -> None:
         """Forget what is incomplete."""
-        self._buffer = b""
+        self._buffer.clear()
+
+    def _skip_to_sync(self) -> None:
+        start = self._buffer.find(SYNC)
+        if start < 0:
+            # The last byte may be the first half of a sync.
+            start = len(self._buffer) - (self._buffer[-1:] == SYNC[:1])
+        del self._buffer[:start]
+
+    def _announced(self) -> int | None:
+        """The length in the header at the buffer's beginning, None until it is complete."""
+        if len(self._buffer) < HEADER_BYTES:
+            return None
+        return int.from_bytes(self._buffer[4:6], "little")
 
 
 @dataclass(frozen=True, kw_only=True)

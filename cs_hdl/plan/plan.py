@@ -137,7 +137,7 @@ def layer_mode(layer: WeightLayer, tensor: Tensor, mode: str | None) -> str:
     """Which of the paper's three designs a layer is."""
     if mode == "dense":
         return "dense"
-    if tensor.winners is not None:
+    if tensor.winners is not None and mode != "sparse-dense":
         return "sparse-sparse"
     return "sparse-dense" if (layer.weights == 0).any() else "dense"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,8 +12,6 @@ from cs_hdl.rtl.primitives.delay_line import DelayLine
 from cs_hdl.rtl.streams import value_shape, values_layout
 
 if TYPE_CHECKING:
-    from amaranth.hdl import Value
-
     from cs_hdl.plan.geometry import Geometry
 
 __all__ = ["Window", "window_layout"]
@@ -87,11 +85,15 @@ class Window(wiring.Component):
 
     def _take(self, m: Module, *, step: Signal, word_start: Signal, words: Value) -> None:
         """Decide on a step: a beat of the input, an empty place beyond it, or a push when none follows."""
-        free, start, real = Signal(), Signal(), Signal()
-        y, x, beat, _ = self._raster(m, "in", step & (word_start | ~start))
+        # Everything moves with the step, so it is made of as little as can be: flags that are registers.
+        free, start = Signal(), Signal(init=1)
+        y, x, _, last = self._raster(m, "in", step & (word_start | ~start))
+        with m.If(step & (word_start | ~start)):
+            m.d.sync += start.eq(last)
+        real: Value = Const(1)
+        if (self._height, self._width) != self._geometry.shape[:2]:
+            real = (y < self._geometry.shape[0]) & (x < self._geometry.shape[1])
         m.d.comb += [
-            start.eq((y == 0) & (x == 0) & (beat == 0)),
-            real.eq((y < self._geometry.shape[0]) & (x < self._geometry.shape[1])),
             free.eq(self.o.ready | ~self.o.valid),
             word_start.eq(start & self.i.valid),
             self.i.ready.eq(free & real),
