@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,14 +63,19 @@ def demo(
     verilog = f"{out / 'design.v'}, {size / 1000:,.0f} kB, {human_time(seconds)}"
     console.print(facts(_story(manifest) | {"Verilog": verilog}))
 
-    with Steps() as step:
-        simulation = run_simulation(out, words=words, progress=step)
-    share = accuracy(simulation.outputs, labels)
-    console.print(facts(_simulation_rows(simulation, share)))
+    # Place and route takes minutes on one core: it runs beside the simulation, which takes the other.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        phase = _Phase()
+        building = pool.submit(build_report, out, board, seed=seed, tries=tries, clock_mhz=None, progress=phase)
+        with Steps() as step:
+            simulation = run_simulation(out, words=words, progress=step)
+        share = accuracy(simulation.outputs, labels)
+        console.print(facts(_simulation_rows(simulation, share)))
+        with Steps() as step:
+            while not wait([building], timeout=0.2).done:
+                step(phase.name)
+        report = building.result()
     check_result(simulation)
-
-    with Steps() as step:
-        report = build_report(out, board, seed=seed, tries=tries, clock_mhz=None, progress=step)
     comparison = compare_with_dense(manifest, clock_mhz=report["clock_mhz"])
     if json:
         print_json(
@@ -84,6 +90,16 @@ def demo(
     else:
         show_build(report)
         console.print(facts(_verdict(comparison)))
+
+
+class _Phase:
+    """Keeps the last step that a build in another thread has told."""
+
+    def __init__(self) -> None:
+        self.name = "synthesis"
+
+    def __call__(self, name: str) -> None:
+        self.name = name
 
 
 def _story(manifest: dict[str, Any]) -> dict[str, str]:
