@@ -65,16 +65,21 @@ class Pins(wiring.Component):
 
 RUNNER = """
 import json, sys
-from cocotb_tools.runner import get_runner
+from cocotb_tools.runner import VerilatorControlFile, get_runner
 from cocotb_tools.check_results import get_results
-name, build, sources = sys.argv[1], sys.argv[2], sys.argv[3:]
+name, build, control, sources = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
 runner = get_runner(name)
-args = ["-Wno-fatal", "-O1", "-CFLAGS", "-O1"] if name == "verilator" else []
+args = []
+if name == "verilator":
+    # Only the pins can be seen: a table of all signals would take most of the compiler's time.
+    args = ["-O3", "-Wno-fatal", "--no-public-flat-rw", "-CFLAGS", "-O1"]
+    sources = [VerilatorControlFile(control), *sources]
 runner.build(sources=sources, hdl_toplevel="board_pins", build_args=args, build_dir=build, timescale=("1ns", "1ps"))
 results = runner.test(test_module="board_bench", hdl_toplevel="board_pins", build_dir=build, test_dir=build,
                       hdl_toplevel_lang="verilog", timescale=("1ns", "1ps"))
 print("VERDICT", json.dumps(get_results(results)))
 """
+CONTROL = '`verilator_config\npublic_flat_rw -module "board_pins" -var "*"\n'
 
 
 #: Sparse weights and activations, and sums of two bytes each.
@@ -90,13 +95,14 @@ def board(tmp_path_factory):
     text = emit_verilog(Pins(ports), name="board_pins")
     # design.v has this module, too.
     (folder / "board_pins.v").write_text(text.replace(portable_verilog().strip("\n"), ""))
+    (folder / "pins.vlt").write_text(CONTROL)
     return folder, ports
 
 
 def converse(board, chunks, expected) -> tuple[int, int, str]:
     """Run the bench; gives cocotb's tests and failures, and the log."""
     folder, _ = board
-    name = "verilator"
+    name = os.environ.get("XSIM", "verilator")
     try:
         find_simulator(name)
     except ToolError as error:
@@ -119,7 +125,7 @@ def converse(board, chunks, expected) -> tuple[int, int, str]:
     environment.pop("PYTEST_CURRENT_TEST", None)
     sources = [str(folder / "board_pins.v"), str(folder / "design" / "design.v")]
     result = subprocess.run(
-        [sys.executable, "-c", RUNNER, name, str(folder / "build"), *sources],
+        [sys.executable, "-c", RUNNER, name, str(folder / "build"), str(folder / "pins.vlt"), *sources],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     output = result.stdout + result.stderr

@@ -17,7 +17,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Adder", "AdderGraph", "Term", "adder_graph", "signed_digits"]
+__all__ = ["LEVELS_PER_STAGE", "Adder", "AdderGraph", "Term", "adder_graph", "signed_digits"]
+
+#: Levels of adders between two registers: two short additions take less than the wires around them.
+LEVELS_PER_STAGE = 2
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,13 @@ class AdderGraph:
 
     @cached_property
     def depth(self) -> int:
-        """The most adders on any way: pipeline stages when each is registered."""
+        """The most adders on any way."""
         return max((adder.level for adder in self.adders), default=0)
+
+    @property
+    def latency(self) -> int:
+        """Cycles through the graph: a register behind every ``LEVELS_PER_STAGE`` levels of adders."""
+        return self.depth // LEVELS_PER_STAGE
 
     @property
     def bits(self) -> int:

@@ -126,7 +126,7 @@ def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:
         latencies = [
             common_scale([int(m)], [int(s)]).latency for m, s in zip(scale.multiplier, scale.shift, strict=True)
         ]
-    return _window_times(stage.geometry, 1, times) + graph.depth + max(latencies)
+    return _window_times(stage.geometry, 1, times) + graph.latency + max(latencies)
 
 
 def _densify_times(stage: DensifyStage, times: Times) -> Times:

@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.fixedpoint import bits_for_range, dtype_range
-from cs_hdl.plan.adder_graph import AdderGraph
+from cs_hdl.plan.adder_graph import LEVELS_PER_STAGE, AdderGraph
 from cs_hdl.rtl.primitives.window import window_layout
 from cs_hdl.rtl.requantise import Requantiser
 from cs_hdl.rtl.streams import values_layout
@@ -29,7 +29,7 @@ class MultiplyConstants(wiring.Component):
     """All kernels of a layer at once over one window, as a pipelined graph of adders.
 
     Each input's multiples are made once and shared by the kernels; a product's kernel id is where its
-    wire leads. One register after every adder.
+    wire leads. A register behind every second level of adders.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class MultiplyConstants(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a window to its results, without stalls."""
-        return self._graph.depth + max(scale.latency for scale in self._scales)
+        return self._graph.latency + max(scale.latency for scale in self._scales)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -115,7 +115,7 @@ class MultiplyConstants(wiring.Component):
         for index, scale in enumerate(self._scales):
             m.submodules[f"scale_{index}"] = scale
             term = self._graph.outputs[index]
-            early = self._graph.depth + longest - scale.latency
+            early = self._graph.latency + longest - scale.latency
             m.d.comb += scale.en.eq(move)
             if term is not None:
                 total = nodes.at(term.node, early) << term.shift
@@ -127,14 +127,19 @@ class MultiplyConstants(wiring.Component):
         inputs = [value for tap in self.i.p.taps for value in tap.values]
         nodes = _Nodes(m, move, inputs)
         for adder in self._graph.adders:
-            left = nodes.at(adder.left, adder.level - 1) << adder.left_shift
-            right = nodes.at(adder.right, adder.level - 1) << adder.right_shift
-            result = Signal(
-                signed(bits_for_range(adder.low, adder.high)), name=f"adder_{len(nodes.values)}", reset_less=True
-            )
-            with m.If(move):
-                m.d.sync += result.eq(left + right if adder.sign > 0 else left - right)
-            nodes.append(result, adder.level)
+            cycle = (adder.level - 1) // LEVELS_PER_STAGE
+            left = nodes.at(adder.left, cycle) << adder.left_shift
+            right = nodes.at(adder.right, cycle) << adder.right_shift
+            total = left + right if adder.sign > 0 else left - right
+            registered = adder.level % LEVELS_PER_STAGE == 0
+            name = f"adder_{len(nodes.values)}"
+            result = Signal(signed(bits_for_range(adder.low, adder.high)), name=name, reset_less=registered)
+            if registered:
+                with m.If(move):
+                    m.d.sync += result.eq(total)
+            else:
+                m.d.comb += result.eq(total)
+            nodes.append(result, adder.level // LEVELS_PER_STAGE)
         return nodes
 
 
@@ -144,19 +149,19 @@ class _Nodes:
     def __init__(self, m: Module, move: Value, inputs: list[Value]) -> None:
         self._m, self._move = m, move
         self.values: list[list[Value]] = [[value] for value in inputs]
-        self._levels = [0] * len(inputs)
+        self._cycles = [0] * len(inputs)
 
-    def append(self, value: Value, level: int) -> None:
-        """A new node that is ready ``level`` cycles after the window."""
+    def append(self, value: Value, cycle: int) -> None:
+        """A new node that is ready ``cycle`` cycles after the window."""
         self.values.append([value])
-        self._levels.append(level)
+        self._cycles.append(cycle)
 
-    def at(self, node: int, level: int) -> Value:
-        """The node's value ``level`` cycles after the window."""
+    def at(self, node: int, cycle: int) -> Value:
+        """The node's value ``cycle`` cycles after the window."""
         stages = self.values[node]
-        while len(stages) <= level - self._levels[node]:
+        while len(stages) <= cycle - self._cycles[node]:
             stage = Signal(stages[-1].shape(), name=f"node_{node}_{len(stages)}", reset_less=True)
             with self._m.If(self._move):
                 self._m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
-        return stages[level - self._levels[node]]
+        return stages[cycle - self._cycles[node]]
