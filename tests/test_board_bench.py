@@ -16,7 +16,7 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.board.board_core import BoardCore
+from cs_hdl.board.board_core import BoardCore, receive_depth
 from cs_hdl.board.catalogue import device_limits
 from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.emit.design import write_design
@@ -44,6 +44,7 @@ class Pins(wiring.Component):
         self._core = BoardCore(
             ports=ports, clocks_per_bit=CLOCKS_PER_BIT, oscillator_khz=OSCILLATOR_KHZ,
             timeout=150 * CLOCKS_PER_BIT * SERIAL_NS // CORE_NS,
+            receive_depth=receive_depth(ports, cycles_per_byte=10 * CLOCKS_PER_BIT * SERIAL_NS / CORE_NS),
         )  # fmt: skip
         super().__init__({"clk": In(1), "serial_clk": In(1), "rst": In(1), "rx": In(1), "tx": Out(1)})
 
@@ -102,7 +103,7 @@ def board(tmp_path_factory):
 def converse(board, chunks, expected) -> tuple[int, int, str]:
     """Run the bench; gives cocotb's tests and failures, and the log."""
     folder, _ = board
-    name = os.environ.get("XSIM", "verilator")
+    name = "verilator"
     try:
         find_simulator(name)
     except ToolError as error:

@@ -71,7 +71,9 @@ def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
     resource = platform.lookup(board.clock_resource)
     assert resource.clock.frequency == board.oscillator_mhz * 1e6
     port = {"shape": [1, 8, 8], "dtype": "uint8", "values_per_beat": 4, "beats": 16}
-    ports = DesignPorts.from_manifest({"top": "t", "input": port, "output": port, "sources": {"design.v": "00" * 32}})
+    ports = DesignPorts.from_manifest(
+        {"top": "t", "input": port, "output": port, "sources": {"design.v": "00" * 32}, "latency_cycles": 90_000}
+    )
     pll = pll_settings(board.oscillator_mhz, board.clock_mhz)
     files = platform.prepare(BoardTop(board=board, ports=ports, pll=pll), "top").files
     constraints = str(files["top.lpf"])

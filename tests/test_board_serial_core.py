@@ -25,7 +25,13 @@ TIMEOUT = 60
 def manifest(shape, values_per_beat, dtype="uint8"):
     count = shape[0] * shape[1] * shape[2]
     port = {"shape": shape, "dtype": dtype, "values_per_beat": values_per_beat, "beats": -(-count // values_per_beat)}
-    return {"top": "t", "input": port, "output": port, "sources": {"design.v": "0123456789abcdef" * 4}}
+    return {
+        "top": "t",
+        "input": port,
+        "output": port,
+        "sources": {"design.v": "0123456789abcdef" * 4},
+        "latency_cycles": 100,
+    }
 
 
 class Board(wiring.Component):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from amaranth.hdl import ClockSignal, DomainRenamer, Instance, Module, ResetSignal
@@ -14,7 +15,21 @@ from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.board.serial_core import SerialCore
 from cs_hdl.board.uart import UartReceiver, UartTransmitter
 
-__all__ = ["BoardCore"]
+__all__ = ["BoardCore", "receive_depth"]
+
+#: Bytes that the FIFOs hold at least, to cross from one clock to the other.
+_LEAST_DEPTH = 16
+
+
+def receive_depth(ports: DesignPorts, *, cycles_per_byte: float) -> int:
+    """Bytes of the next request that may arrive while a word goes to the accelerator, and the least depth.
+
+    ``cycles_per_byte`` are the accelerator's clock cycles in the ten bits of a byte. Its clock may be
+    lowered to half of that after routing.
+    """
+    # Each byte is read from the payload's memory before the accelerator takes its time.
+    cycles = ports.latency_cycles + 3 * ports.input.bytes_per_beat * ports.input.beats
+    return _LEAST_DEPTH + math.ceil(2 * cycles / cycles_per_byte)
 
 
 class BoardCore(wiring.Component):
@@ -33,6 +48,8 @@ class BoardCore(wiring.Component):
         Clock of the domain ``serial``.
     timeout:
         Silence that ends a frame, in cycles of the domain ``sync``.
+    receive_depth:
+        Bytes that wait while the core takes none, see :func:`receive_depth`.
 
     Members
     -------
@@ -42,7 +59,10 @@ class BoardCore(wiring.Component):
         For LEDs.
     """
 
-    def __init__(self, *, ports: DesignPorts, clocks_per_bit: int, oscillator_khz: int, timeout: int) -> None:
+    def __init__(
+        self, *, ports: DesignPorts, clocks_per_bit: int, oscillator_khz: int, timeout: int, receive_depth: int
+    ) -> None:
+        self._receive_depth = receive_depth
         self._ports = ports
         self._clocks_per_bit = clocks_per_bit
         self._oscillator_khz = oscillator_khz
@@ -55,8 +75,10 @@ class BoardCore(wiring.Component):
         receiver = UartReceiver(clocks_per_bit=self._clocks_per_bit)
         transmitter = UartTransmitter(clocks_per_bit=self._clocks_per_bit)
         m.submodules.receiver, m.submodules.transmitter = serial(receiver), serial(transmitter)
-        m.submodules.received = received = AsyncFIFO(width=8, depth=16, w_domain="serial", r_domain="sync")
-        m.submodules.sent = sent = AsyncFIFO(width=8, depth=16, w_domain="sync", r_domain="serial")
+        m.submodules.received = received = AsyncFIFO(
+            width=8, depth=self._receive_depth, w_domain="serial", r_domain="sync"
+        )
+        m.submodules.sent = sent = AsyncFIFO(width=8, depth=_LEAST_DEPTH, w_domain="sync", r_domain="serial")
         m.submodules.core = core = SerialCore(ports=self._ports, timeout=self._timeout)
         m.submodules.meter = meter = ClockMeter(oscillator_khz=self._oscillator_khz)
 

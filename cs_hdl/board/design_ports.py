@@ -24,11 +24,15 @@ class DesignPort:
 
 @dataclass(frozen=True, kw_only=True)
 class DesignPorts:
-    """The ports of the module ``top``, and how it presents itself to the host."""
+    """The ports of the module ``top``, and how it presents itself to the host.
+
+    ``latency_cycles`` is the time from a word's first beat to its result's last.
+    """
 
     top: str
     input: DesignPort
     output: DesignPort
+    latency_cycles: int
     identity: Identity
 
     @classmethod
@@ -57,4 +61,10 @@ class DesignPorts:
             output_shape=tuple(manifest["output"]["shape"]),
             output_dtype=manifest["output"]["dtype"],
         )
-        return cls(top=manifest["top"], input=ports["input"], output=ports["output"], identity=identity)
+        return cls(
+            top=manifest["top"],
+            input=ports["input"],
+            output=ports["output"],
+            latency_cycles=manifest["latency_cycles"],
+            identity=identity,
+        )

@@ -11,7 +11,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Modul
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
-from cs_hdl.board.board_core import BoardCore
+from cs_hdl.board.board_core import BoardCore, receive_depth
 from cs_hdl.board.catalogue import Board
 from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.board.pll import PllSettings
@@ -62,7 +62,7 @@ class BoardTop(Elaboratable):
         The accelerator's.
     pll:
         Settings for its clock. The frequency may be changed afterwards: nothing else depends on it but
-        the time-out of a frame.
+        the time-out of a frame, and the FIFO that is deep enough down to half of it.
     """
 
     def __init__(self, *, board: Board, ports: DesignPorts, pll: PllSettings) -> None:
@@ -71,12 +71,13 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         self._clocks(m, platform)
-        serial = self._board.serial
+        serial, clock_hz = self._board.serial, self._pll.output_mhz * 1e6
         m.submodules.core = core = BoardCore(
             ports=self._ports,
             clocks_per_bit=round(self._board.oscillator_mhz * 1e6 / serial.baud),
             oscillator_khz=round(self._board.oscillator_mhz * 1e3),
-            timeout=round(self._pll.output_mhz * 1e6 * _TIMEOUT_SECONDS),
+            timeout=round(clock_hz * _TIMEOUT_SECONDS),
+            receive_depth=receive_depth(self._ports, cycles_per_byte=10 * clock_hz / serial.baud),
         )
         name = serial.resource or "uart"
         lines = platform.request(name, 0, dir={line.name: "-" for line in platform.lookup(name, 0).ios})

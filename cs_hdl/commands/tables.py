@@ -48,7 +48,7 @@ def layer_table(manifest: Mapping[str, Any]) -> Table:
     table.add_column("layer", "total", no_wrap=True)
     table.add_column("design", no_wrap=True)
     for name, key in (("MACs dense", "macs_dense"), ("MACs sparse", "macs_sparse")):
-        table.add_column(name, f"{sum(layer[key] for layer in layers):,}", justify="right")
+        table.add_column(name, f"{sum(layer[key] for layer in layers):,}", justify="right", no_wrap=True)
     table.add_column("weights", justify="right", no_wrap=True)
     table.add_column("sets (bound)", justify="right", no_wrap=True)
     multipliers = sum(layer["multipliers"] for layer in layers)
