@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 from axi_harness import Loopback
 
+from cs_hdl.board.board_core import receive_depth
 from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.board.frame_receiver import FrameReceiver
 from cs_hdl.board.serial_core import SerialCore
@@ -228,6 +229,16 @@ def test_garbage_is_skipped_silently():
     good = encode_frame(FrameType.INFER, bytes(15), tag=3)
     frames = converse([garbage + good])
     assert frames == [Frame(FrameType.RESULT, 3, bytes(16))]
+
+
+def test_the_next_request_finds_room():
+    """While a word goes to a slow accelerator, and at most a whole frame."""
+    given = manifest([1, 8, 8], 4)
+    ports = DesignPorts.from_manifest(given | {"latency_cycles": 2000})
+    assert receive_depth(ports, cycles_per_byte=1000) == 16 + 5  # twice (2000 + 3 x 64) cycles
+    assert receive_depth(ports, cycles_per_byte=1e6) == 16 + 1
+    slow = DesignPorts.from_manifest(given | {"latency_cycles": 10**7})
+    assert receive_depth(slow, cycles_per_byte=1000) == 16 + 64 + 10
 
 
 def test_too_large_for_a_frame():

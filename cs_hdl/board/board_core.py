@@ -14,6 +14,7 @@ from cs_hdl.board.clock_meter import ClockMeter
 from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.board.serial_core import SerialCore
 from cs_hdl.board.uart import UartReceiver, UartTransmitter
+from cs_hdl.host.protocol import FRAME_BYTES
 
 __all__ = ["BoardCore", "receive_depth"]
 
@@ -29,7 +30,8 @@ def receive_depth(ports: DesignPorts, *, cycles_per_byte: float) -> int:
     """
     # Each byte is read from the payload's memory before the accelerator takes its time.
     cycles = ports.latency_cycles + 3 * ports.input.bytes_per_beat * ports.input.beats
-    return _LEAST_DEPTH + math.ceil(2 * cycles / cycles_per_byte)
+    # The host sends no more than one request ahead.
+    return _LEAST_DEPTH + min(math.ceil(2 * cycles / cycles_per_byte), ports.input.word_bytes + FRAME_BYTES)
 
 
 class BoardCore(wiring.Component):

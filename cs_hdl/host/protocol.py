@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cs_hdl.errors import InputError
 
 __all__ = [
+    "FRAME_BYTES",
     "HEADER_BYTES",
     "MAX_PAYLOAD",
     "SYNC",
@@ -27,6 +28,8 @@ SYNC = bytes((0xC5, 0x3A))
 #: Sync, type, tag, length.
 HEADER_BYTES = 6
 CRC_BYTES = 4
+#: Of a frame without payload.
+FRAME_BYTES = HEADER_BYTES + CRC_BYTES
 MAX_PAYLOAD = 65535
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "int24", "int32")
@@ -83,7 +86,7 @@ class FrameDecoder:
     def missing(self) -> int:
         """Bytes, at least 1, that must still come before there can be another frame."""
         length = self._announced()
-        expected = HEADER_BYTES + CRC_BYTES + (0 if length is None else length)
+        expected = FRAME_BYTES + (0 if length is None else length)
         return max(1, expected - len(self._buffer))
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -98,7 +101,7 @@ class FrameDecoder:
             if length > self.max_payload:
                 del self._buffer[0]
                 continue
-            end = HEADER_BYTES + length + CRC_BYTES
+            end = FRAME_BYTES + length
             if len(self._buffer) < end:
                 return frames
             body = bytes(self._buffer[len(SYNC) : end - CRC_BYTES])
