@@ -48,7 +48,9 @@ def layer_table(manifest: Mapping[str, Any]) -> Table:
     table.add_column("layer", "total", no_wrap=True)
     table.add_column("design", no_wrap=True)
     for name, key in (("MACs dense", "macs_dense"), ("MACs sparse", "macs_sparse")):
-        table.add_column(name, f"{sum(layer[key] for layer in layers):,}", justify="right", no_wrap=True)
+        total = f"{sum(layer[key] for layer in layers):,}"
+        # The name may take two lines, a number never does.
+        table.add_column(name, total, justify="right", min_width=len(total))
     table.add_column("weights", justify="right", no_wrap=True)
     table.add_column("sets (bound)", justify="right", no_wrap=True)
     multipliers = sum(layer["multipliers"] for layer in layers)

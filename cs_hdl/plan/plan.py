@@ -176,7 +176,7 @@ def load_plan(folder: Path) -> Plan:
             raise InputError(f"{path}: a plan of another format; generate the design again")
         stages = tuple(_load_stage(entry) for entry in content.pop("stages"))
         return Plan(packed=packed, stages=stages, **content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a plan that cs-hdl saved ({error!r}); generate it again") from error
 
 

@@ -25,7 +25,7 @@ class Densify(wiring.Component):
     o: ``values_layout("uint8", lanes)``, ``ceil(channels / lanes)`` beats a position.
 
     Two memories in turn: initiation interval ``max(ceil(winners / pairs) * pairs, ceil(channels / lanes))``
-    cycles a position; the first beat comes 3 cycles after the last pair was written. Until the memories
+    cycles a position; the first beat comes 2 cycles after the one with the last pair is taken. Until the memories
     are cleared after reset, ``i.ready`` is low.
     """
 
