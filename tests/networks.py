@@ -106,6 +106,44 @@ def random_linear(seed: int) -> Network:
     return Network(name=f"linear {seed}", input=Tensor(shape, "uint8"), layers=tuple(layers))
 
 
+def random_chain(seed: int) -> Network:
+    """Convolution, perhaps a pool and a local k-WTA, linear, global k-WTA, and perhaps scores and their class."""
+    rng = np.random.default_rng(seed)
+    height, width, channels = (int(size) for size in rng.integers((3, 3, 1), (7, 7, 4)))
+    kernels, features = (int(rng.choice(sizes)) for sizes in ([2, 4, 6, 8], [3, 8, 12, 20]))
+    layers: list[Layer] = [
+        Conv2d(
+            name="conv",
+            weights=sparse_weights(rng, (kernels, channels, 3, 3), 0.4),
+            bias=random_bias(rng, kernels),
+            padding=(1, 1, 1, 1) if rng.random() < 0.5 else (0, 0, 0, 0),
+            requantise=random_scale(rng, kernels, str(rng.choice(["shift", "layer", "channel"]))),
+        )
+    ]
+    tensor = Tensor((height, width, channels), "uint8")
+    out = Network(name="n", input=tensor, layers=tuple(layers)).output
+    if min(out.shape[:2]) >= 2:
+        layers.append(MaxPool(name="pool", kernel=(2, 2), stride=(2, 2)))
+        out = layers[-1].output(out)
+    if rng.random() < 0.7:
+        layers.append(LocalKWTA(name="local", winners=int(rng.integers(1, kernels + 1))))
+    layers.append(
+        Linear(
+            name="linear",
+            weights=sparse_weights(rng, (features, out.size), 0.3),
+            bias=random_bias(rng, features),
+            requantise=random_scale(rng, features, "shift"),
+        )
+    )
+    layers.append(GlobalKWTA(name="global", winners=int(rng.integers(1, features + 1))))
+    if rng.random() < 0.7:
+        bias = random_bias(rng, 5)
+        layers.append(Linear(name="scores", weights=sparse_weights(rng, (5, features), 1), bias=bias))
+        if rng.random() < 0.5:
+            layers.append(ArgMax(name="class"))
+    return Network(name=f"chain {seed}", input=tensor, layers=tuple(layers))
+
+
 def random_words(network: Network, count: int, seed: int) -> np.ndarray:
     """Words over the whole range of the input, a third of the values 0 (so that there are ties)."""
     rng = np.random.default_rng(seed)

@@ -12,7 +12,6 @@ from scipy import sparse
 
 from cs_hdl.combine.masks import complementary_masks, lower_bound
 from cs_hdl.combine.pack import pack_kernels
-from cs_hdl.errors import InputError
 
 
 def assert_packing(masks, sets):
@@ -20,23 +19,6 @@ def assert_packing(masks, sets):
     assert sorted(kernel for members in sets for kernel in members) == list(range(len(masks)))
     for members in sets:
         assert masks[list(members)].sum(axis=0).max(initial=0) <= 1
-
-
-@pytest.mark.parametrize("kernels, positions, nonzeros", [(30, 25, 5), (7, 10, 3), (1, 1, 1), (5, 4, 4), (9, 9, 1)])
-def test_masks_are_complementary_in_sets_of_neighbours(kernels, positions, nonzeros):
-    masks = complementary_masks(kernels=kernels, positions=positions, nonzeros=nonzeros, seed=3)
-    assert (masks.sum(axis=1) == nonzeros).all()
-    per_set = positions // nonzeros
-    sets = [tuple(range(first, min(first + per_set, kernels))) for first in range(0, kernels, per_set)]
-    assert_packing(masks, sets)
-    again = complementary_masks(kernels=kernels, positions=positions, nonzeros=nonzeros, seed=3)
-    np.testing.assert_array_equal(masks, again)
-
-
-@pytest.mark.parametrize("nonzeros", [0, 26, -1])
-def test_impossible_masks_are_refused(nonzeros):
-    with pytest.raises(InputError, match=f"{nonzeros} non-zero weights a kernel: must be 1..25"):
-        complementary_masks(kernels=4, positions=25, nonzeros=nonzeros, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +48,7 @@ def test_complementary_masks_are_packed_perfectly(kernels, positions, nonzeros, 
     assert bound == lower_bound(masks) <= len(sets)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=30)
 @given(st.integers(1, 24), st.integers(1, 20), st.floats(0, 1), st.integers(0, 99))
 def test_any_masks_are_packed_correctly(kernels, positions, density, seed):
     masks = np.random.default_rng(seed).random((kernels, positions)) < density

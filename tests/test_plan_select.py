@@ -12,7 +12,7 @@ from cs_hdl.rtl.local_kwta import LocalKWTA
 
 
 @pytest.mark.parametrize(
-    "channels, winners, beats, pairs", [(1, 1, 1, 1), (30, 6, 4, 2), (64, 8, 4, 2), (7, 7, 2, 4), (13, 3, 8, 1)]
+    "channels, winners, beats, pairs", [(1, 1, 1, 1), (30, 6, 4, 2), (64, 8, 4, 2), (7, 7, 2, 4), (16, 3, 8, 1)]
 )
 def test_local(channels, winners, beats, pairs):
     stage = LocalKWTAStage(layer=0, cycles=0, channels=channels, winners=winners, beats=beats, pairs=pairs)

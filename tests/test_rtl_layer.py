@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import LIMITS, Warmed, beats_in, random_convolution, random_linear, random_words, words_out
+from networks import LIMITS, Warmed, beats_in, random_chain, random_convolution, random_linear, random_words, words_out
 from stream_harness import run_stream
 
 from cs_hdl.errors import InputError
@@ -68,15 +68,20 @@ def test_linear_at_full_rate(seed):
     check_speed(planned(random_linear(seed), slower=(1, 2, 5, 20)[seed % 4], mode=MODES[seed % 3]))
 
 
-@pytest.mark.parametrize("seed", range(100, 108))
-@pytest.mark.parametrize("make", [random_convolution, random_linear])
+@pytest.mark.parametrize("seed", range(7))
+def test_several_layers_at_full_rate(seed):
+    check_speed(planned(random_chain(seed), slower=(1, 3)[seed % 2], mode=MODES[seed % 3]))
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+@pytest.mark.parametrize("make", [random_convolution, random_linear, random_chain])
 def test_stalls_on_both_sides(make, seed):
     plan = planned(make(seed), slower=(1, 3, 10)[seed % 3], mode=MODES[seed % 3])
     check(plan, count=5, gap=0.15, stall=0.3, seed=seed)
 
 
-@pytest.mark.parametrize("seed", range(200, 206))
-@pytest.mark.parametrize("make", [random_convolution, random_linear])
+@pytest.mark.parametrize("seed", range(200, 205))
+@pytest.mark.parametrize("make", [random_convolution, random_linear, random_chain])
 def test_a_reset_amid_a_word_leaves_nothing_behind(make, seed):
     plan = planned(make(seed), slower=2, mode=None)
     check(plan, count=4, stall=0.2, disturb=150, seed=seed)

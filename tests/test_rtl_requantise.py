@@ -68,6 +68,28 @@ def test_tables_by_address(seed):
     assert results(dut, values, addresses) == expected.tolist()
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize(
+    "multiplier, shift", [(1, 0), (65535, 0), (1, 47), (65535, 47), (32768, 31), (1, 24), (40503, 40), (3, 1)]
+)
+def test_the_widest_accumulators(dtype, multiplier, shift):
+    low, high = -(2**31), 2**31 - 1
+    rng = np.random.default_rng(shift)
+    # The ends, what is near 0, and what lies at and beside the ties of results within the range.
+    ties = (((2 * np.arange(-140, 270) + 1) << shift) // (2 * multiplier)).clip(low + 1, high - 1)
+    values = np.concatenate([[low, high], np.arange(-5, 6), ties - 1, ties, ties + 1, rng.integers(low, high, 100)])
+    dut = Requantiser(low=low, high=high, biases=[0], multipliers=[multiplier], shifts=[shift], dtype=dtype)
+    expected = requantise(values, multiplier, shift, dtype)
+    assert results(dut, values, np.zeros_like(values)) == expected.tolist()
+
+
+def test_latency_is_three_for_shifts_and_six_for_multipliers():
+    options = {"low": -8, "high": 7, "biases": [0, 1], "dtype": "uint8"}
+    assert Requantiser(multipliers=[2, 4], shifts=[1, 2], **options).latency == 3
+    assert Requantiser(multipliers=[1, 1], shifts=[1, 2], **options).latency == 6
+    assert Requantiser(multipliers=[3, 3], shifts=[1, 1], **options).latency == 6
+
+
 def test_without_a_scale_the_sum_is_exact():
     dut = Requantiser(low=-8, high=7, biases=[100, -100], multipliers=[], shifts=[], dtype="int16")
     assert dut.latency == 2
