@@ -90,6 +90,13 @@ def test_nothing_but_zeros_gives_the_biases(dtype):
     run(np.zeros((2, 4), dtype=int), bias, channels=2, dtype=dtype, scale=scale, seed=1)
 
 
+def test_channels_whose_scales_take_different_times():
+    matrix, bias = np.array([[3, -5], [1, 1], [0, 0], [127, 2]]), np.array([0, 9, 700, -4])
+    scale = Requantise(multiplier=np.array([1, 3, 2, 40000]), shift=np.array([4, 2, 1, 23]))
+    dut, result = run(matrix, bias, channels=1, scale=scale, seed=1)
+    assert result.out_cycles == [cycle + dut.latency for cycle in result.in_cycles]
+
+
 def test_a_graph_of_another_size_is_refused():
     geometry = Geometry(shape=(3, 3, 2), kernel=(2, 2), stride=(1, 1), padding=(0, 0, 0, 0))
     graph = adder_graph(np.ones((1, 7), dtype=int), 0, 255)

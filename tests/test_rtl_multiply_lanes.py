@@ -25,7 +25,7 @@ from cs_hdl.rtl.multiply_lanes import MultiplyLanes
 class Case:
     """A convolution and how it is folded; without ``winners`` every channel comes in order."""
 
-    shape: tuple[int, int, int] = (6, 6, 8)
+    shape: tuple[int, int, int] = (4, 5, 4)
     kernels: int = 12
     kernel: tuple[int, int] = (3, 3)
     stride: tuple[int, int] = (1, 1)
@@ -37,7 +37,8 @@ class Case:
     passes: int = 1
     output_lanes: int = 1
     rom_latency: int = 1
-    scaled: bool = True
+    ring_rows: int = 0
+    multipliers: tuple[int, ...] = (1,)
     dtype: str = "uint8"
 
     @property
@@ -58,7 +59,9 @@ class Case:
             bias=random_bias(rng, self.kernels),
             stride=self.stride,
             padding=self.padding,
-            requantise=Requantise(multiplier=np.array([1]), shift=np.array([9])) if self.scaled else None,
+            requantise=Requantise(multiplier=np.array(self.multipliers), shift=np.array([9]))
+            if self.multipliers
+            else None,
         )
         layers = (conv,) if self.winners is None else (LocalKWTA(name="front", winners=self.winners), conv)
         return Network(name="net", input=Tensor(self.shape, self.dtype), layers=layers)
@@ -79,7 +82,7 @@ class Case:
             columns=columns,
             slices=slices,
             passes=self.passes,
-            ring_rows=1 << (3 * self.shape[0] + 3).bit_length(),
+            ring_rows=self.ring_rows or 1 << (3 * self.shape[0] + 3).bit_length(),
             slots=16,
             output_lanes=self.output_lanes,
             rom_latency=self.rom_latency,
@@ -118,7 +121,7 @@ CASES = {
     "pairs two a beat, passes": Case(
         winners=2, beat=2, grid=(2, 2, 1), padding=(1, 2, 0, 1), passes=2, output_lanes=3, stride=(2, 1)
     ),
-    "slices of channels, exact sums": Case(shape=(6, 6, 12), beat=2, grid=(3, 1, 3), scaled=False),
+    "slices of channels, exact sums": Case(shape=(4, 4, 12), beat=2, grid=(3, 1, 3), multipliers=()),
     "more kernels a set than steps": Case(
         shape=(4, 4, 8), kernel=(4, 4), kernels=20, nonzeros=10, winners=3, beat=3, grid=(2, 1, 1), output_lanes=4
     ),
@@ -127,7 +130,7 @@ CASES = {
     ),
     "no sparsity": Case(shape=(1, 1, 40), kernel=(1, 1), kernels=7, nonzeros=40, winners=8, beat=2, grid=(1, 1, 4)),
     "signed": Case(
-        shape=(6, 6, 3),
+        shape=(5, 5, 3),
         dtype="int8",
         beat=3,
         padding=(2, 2, 2, 2),
@@ -135,10 +138,12 @@ CASES = {
         output_lanes=4,
         stride=(2, 2),
     ),
-    "a stride that skips": Case(shape=(7, 7, 8), kernel=(1, 1), stride=(3, 3), kernels=5),
+    "a stride that skips": Case(shape=(7, 7, 4), kernel=(1, 1), stride=(3, 3), kernels=5),
     "one channel, wide padding": Case(shape=(5, 4, 1), kernel=(3, 2), kernels=3, padding=(3, 4, 3, 2)),
-    "lanes that do not divide the kernel": Case(shape=(6, 5, 2), kernel=(5, 4), grid=(3, 3, 1), padding=(2, 1, 2, 2)),
+    "lanes that do not divide the kernel": Case(shape=(5, 4, 2), kernel=(5, 4), grid=(3, 3, 1), padding=(2, 1, 2, 2)),
     "table in block RAM": Case(winners=3, grid=(3, 1, 1), rom_latency=2, passes=3),
+    # Sets of four kernels, one of which only shifts while the others multiply.
+    "scales that take different times": Case(multipliers=(1,) * 4 + (3,) * 8),
     "one kernel": Case(shape=(3, 3, 2), kernel=(2, 2), kernels=1, nonzeros=8),
 }
 
@@ -162,7 +167,7 @@ def run(case, *, count, **options):
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_full_rate(case):
-    count = 6
+    count = 5
     plan, beats, result = run(case, count=count, seed=1)
     assert len(result.in_cycles) == count * beats
     word = plan.geometry.positions * plan.output_beats
@@ -175,7 +180,14 @@ def test_stalls_on_both_sides(case):
     run(case, count=2, gap=0.2, stall=0.3, seed=3)
 
 
-@pytest.mark.parametrize("disturb", [1, 5, 90, 151])
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_no_row_is_overwritten_before_the_last_lane_has_read_it(stall):
+    """Rows that are written much faster than a command travels along the lanes, into a ring that just holds them."""
+    fast = Case(shape=(9, 1, 1), kernel=(4, 3), padding=(0, 1, 0, 1), grid=(4, 3, 1), kernels=2, ring_rows=4)
+    run(fast, count=4, stall=stall, seed=2)
+
+
+@pytest.mark.parametrize("disturb", [5, 90])
 @pytest.mark.parametrize("name", ["rows and columns, padded", "pairs two a beat, passes", "signed", "no sparsity"])
 def test_a_reset_clears_the_accumulators(name, disturb):
     run(CASES[name], count=2, disturb=disturb, seed=disturb)

@@ -80,6 +80,13 @@ def test_stalls_and_resets(shape, kernel, stride, padding, lanes, beats, gap, st
     run(shape, kernel, stride, padding, lanes, beats, dtype="int8", padding_value=-128, count=4, **options)
 
 
+@pytest.mark.parametrize("kernel, padding", [((1, 2), (0, 0, 0, 0)), ((2, 3), (0, 1, 0, 0))])
+def test_a_reset_at_any_cycle_of_a_word(kernel, padding):
+    """Wherever a word's start is on its way through the lines, a reset takes it out of all of them."""
+    for disturb in range(1, 36):
+        run((2, 3, 6), kernel, (1, 1), padding, 2, 3, count=1, disturb=disturb, seed=disturb, quiet=40)
+
+
 def test_padding_wider_than_the_kernel_is_refused():
     geometry = Geometry(shape=(4, 4, 1), kernel=(2, 2), stride=(1, 1), padding=(2, 0, 0, 0))
     with pytest.raises(ValueError, match=r"padding \(2, 0, 0, 0\) must be smaller than the kernel \(2, 2\)"):
