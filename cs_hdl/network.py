@@ -20,6 +20,7 @@ from cs_hdl.files import write_aside
 from cs_hdl.fixedpoint import MAX_MULTIPLIER, MAX_SHIFT, dtype_range, smallest_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -97,6 +98,11 @@ class Requantise:
             )
         if shift.min() < 0 or shift.max() > MAX_SHIFT:
             raise InputError(f"a requantisation's shift must be 0..{MAX_SHIFT}, not {shift.min()}..{shift.max()}")
+
+    def of_channels(self, channels: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Multipliers and shifts of ``channels``, whether there is one pair for all or one for each."""
+        places = [channel if self.multiplier.size > 1 else 0 for channel in channels]
+        return self.multiplier[places].tolist(), self.shift[places].tolist()
 
     @property
     def per_channel(self) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cs_hdl.network import Layer, Network, Tensor, WeightLayer
 
-__all__ = ["check_input", "run_dense", "run_layers"]
+__all__ = ["check_input", "run_dense", "run_layer", "run_layers"]
 
 #: Accumulators that are held as float64 at once (64 MB), unless a single word has more.
 _CHUNK_VALUES = 2**23
@@ -35,7 +35,7 @@ def run_dense(network: Network, words: NDArray[Any]) -> NDArray[Any]:
     """
     data = check_input(network, words)
     for layer, tensor, result in zip(network.layers, network.tensors[:-1], network.tensors[1:], strict=True):
-        data = _run_layer(layer, tensor, result, data)
+        data = run_layer(layer, tensor, result, data)
     return data
 
 
@@ -43,7 +43,7 @@ def run_layers(network: Network, words: NDArray[Any]) -> list[NDArray[Any]]:
     """Each layer's result, ``[n, *network.tensors[i + 1].shape]``; the last is :func:`run_dense`'s."""
     data, results = check_input(network, words), []
     for layer, tensor, result in zip(network.layers, network.tensors[:-1], network.tensors[1:], strict=True):
-        data = _run_layer(layer, tensor, result, data)
+        data = run_layer(layer, tensor, result, data)
         results.append(data)
     return results
 
@@ -69,7 +69,7 @@ def check_input(network: Network, words: NDArray[Any]) -> NDArray[Any]:
     return words.astype(dtype)
 
 
-def _run_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[Any]) -> NDArray[Any]:
+def run_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[Any]) -> NDArray[Any]:
     """``data`` is ``[n, *tensor.shape]``; gives ``[n, *result.shape]`` in the dtype of ``result``."""
     # int16 and int24 are what the stream carries; here exact accumulators are int32.
     dtype = "int32" if result.dtype in ("int16", "int24", "int32") else result.dtype

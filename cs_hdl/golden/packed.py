@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cs_hdl.fixedpoint import requantise
-from cs_hdl.golden.dense import check_input, run_layers
-from cs_hdl.network import Network, WeightLayer
+from cs_hdl.golden.dense import check_input, run_layer
+from cs_hdl.network import WeightLayer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,14 +34,11 @@ def run_packed(packed: Packed, words: NDArray[np.integer]) -> NDArray[np.integer
             scale = layer.requantise
             values = sums if scale is None else requantise(sums, scale.multiplier, scale.shift, scale.dtype)
         else:  # selecting and pooling know no packing: the oracle's own step serves
-            single = Network(name=network.name, input=tensor, layers=(layer,)) if tensor.dtype in _INPUTS else None
-            values = run_layers(single, values)[-1] if single else values.reshape(len(values), -1).argmax(axis=1)
+            values = run_layer(layer, tensor, network.tensors[index + 1], values)
+    # The oracle's dtypes: what the last layer with weights gave is still int64 here.
     output = network.output
-    return values.reshape(-1, *output.shape).astype(_ARRAYS.get(output.dtype, "int32"))
-
-
-_INPUTS = ("uint8", "int8")
-_ARRAYS = {"uint8": "uint8", "int8": "int8", "uint16": "uint16"}
+    dtype = output.dtype if output.dtype in ("uint8", "int8", "uint16") else "int32"
+    return values.reshape(-1, *output.shape).astype(dtype)
 
 
 def multiply_route_sum(

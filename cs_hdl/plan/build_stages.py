@@ -26,12 +26,12 @@ from cs_hdl.plan.stages import (
     Stage,
     WidenStage,
 )
-from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors, raster
+from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors
 
 if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
 
-__all__ = ["StageBuilder", "constants_graph"]
+__all__ = ["Infeasible", "StageBuilder", "constants_graph"]
 
 #: Non-zero weights above which constant multipliers are not even considered (about 40 LUTs each).
 _MOST_CONSTANTS = 3000
@@ -151,7 +151,7 @@ class StageBuilder:
         """Constants where they keep within the cycles, and lanes do not or cost more."""
         tensor = self._network.tensors[index]
         geometry = weight_geometry(layer, tensor)
-        height, width = raster(geometry)
+        height, width = geometry.raster
         if (
             self._mode == "dense"
             or tensor.winners is not None
@@ -191,7 +191,7 @@ class StageBuilder:
                 Cost(lut=channels * 8),
             )
         geometry = weight_geometry(layer, tensor)
-        height, width = raster(geometry)
+        height, width = geometry.raster
         graph = constants_graph(layer, tensor.shape, tensor.dtype)
         self._push(
             ConstantsStage(layer=index, cycles=height * width, geometry=geometry),
@@ -216,7 +216,7 @@ class StageBuilder:
     def _pool(self, index: int, layer: MaxPool) -> None:
         tensor = self._network.tensors[index]
         geometry = pool_geometry(layer, tensor)
-        height, width = raster(geometry)
+        height, width = geometry.raster
         beats = ceil_div(tensor.shape[2], self._lanes)
         lines = memory_cost(width * beats, max(1, geometry.kernel[0] - 1) * self._lanes * 8)
         self._push(

@@ -9,7 +9,7 @@ from cs_hdl.plan.folding import lane_cycles
 from cs_hdl.plan.geometry import pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.select import global_kwta_cycles
-from cs_hdl.plan.widths import beat_lanes, divisors, raster
+from cs_hdl.plan.widths import beat_lanes, divisors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +29,13 @@ def candidate_cycles(packed: Packed) -> list[int]:
     for layer, tensor in zip(network.layers, network.tensors, strict=False):
         if isinstance(layer, WeightLayer):
             geometry = weight_geometry(layer, tensor)
-            height, width = raster(geometry)
+            height, width = geometry.raster
             found.add(height * width)
             for entries, sparse in {(tensor.shape[2], False), (tensor.winners or tensor.shape[2], True)}:
                 for beat in {1, *beat_lanes(entries)}:
                     found |= lane_cycles(packed.layers[layer.name], geometry, entries=entries, beat=beat, sparse=sparse)
         elif isinstance(layer, MaxPool):
-            height, width = raster(pool_geometry(layer, tensor))
+            height, width = pool_geometry(layer, tensor).raster
             found |= {height * width * ceil_div(tensor.shape[2], lanes) for lanes in beat_lanes(tensor.shape[2])}
         elif isinstance(layer, GlobalKWTA):
             found |= {global_kwta_cycles(tensor.size, lanes) for lanes in beat_lanes(tensor.size)}

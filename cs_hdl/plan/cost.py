@@ -62,9 +62,7 @@ def table_in_block_ram(depth: int, width: int) -> bool:
 
 def lanes_cost(plan: LanesPlan) -> Cost:
     """The engine on lanes: tables, activations, accumulators and control."""
-    id_bits = (plan.kernels_per_set - 1).bit_length()
-    word = plan.set_columns * (8 + id_bits)
-    entry = 8 + ((plan.geometry.shape[2] - 1).bit_length() if plan.sparse else 0)
+    word, entry = plan.table_width, plan.entry_width
     accumulator = 20
     lut_ram = 2 * -(-plan.kernels_per_set // 16) * -(-accumulator // 4) * 4
     lane = Cost(lut=60 + plan.beat * entry / 2) + memory_cost(plan.ring_rows * plan.row_pitch, plan.beat * entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cs_hdl.plan.cost import lanes_cost, table_in_block_ram
@@ -23,6 +24,7 @@ _WHOLE_WORDS_BITS = 2**16
 _TAIL = 14
 
 
+@lru_cache
 def row_demand(geometry: Geometry) -> int:
     """The most input rows that must be held at once."""
     return max(need for need, _ in row_needs(geometry))
@@ -45,6 +47,12 @@ def _grids(geometry: Geometry, entries: int, beat: int, *, sparse: bool) -> Iter
                 if slices > 1 and (size % beat or (sparse and slices * size // beat != ceil_div(entries, beat))):
                     continue
                 yield rows, columns, slices
+
+
+def _steps(geometry: Geometry, entries: int, grid: tuple[int, int, int]) -> int:
+    """Cycles in which the lanes of ``grid`` accumulate one pass."""
+    rows, columns, slices = grid
+    return ceil_div(geometry.kernel[0], rows) * ceil_div(geometry.kernel[1], columns) * ceil_div(entries, slices)
 
 
 def _make(
@@ -76,11 +84,9 @@ def _make(
         output_lanes=output_lanes,
         rom_latency=1,
     )
-    id_bits = (plan.kernels_per_set - 1).bit_length()
-    block = table_in_block_ram(plan.table_depth, plan.set_columns * (8 + id_bits))
-    entry_bits = 8 + ((geometry.shape[2] - 1).bit_length() if sparse else 0)
+    block = table_in_block_ram(plan.table_depth, plan.table_width)
     height, demand = geometry.shape[0], row_demand(geometry)
-    whole = 2 * height * plan.row_pitch * plan.beat * entry_bits <= _WHOLE_WORDS_BITS
+    whole = 2 * height * plan.row_pitch * plan.beat * plan.entry_width <= _WHOLE_WORDS_BITS
     # Two words (or twice what a window needs), and the rows that come in until the last lane is done with one.
     spare = max(1, ceil_div((plan.lanes + 6) * height, plan.cycles))
     wanted = min(2 * height, 2 * height if whole else 2 * demand) + spare
@@ -93,10 +99,7 @@ def _make(
 def lane_cycles(packed: PackedLayer, geometry: Geometry, *, entries: int, beat: int, sparse: bool) -> set[int]:
     """All numbers of cycles a word that some folding takes."""
     kernels, sets = packed.kernels_per_set, len(packed.sets)
-    steps = {
-        ceil_div(geometry.kernel[0], rows) * ceil_div(geometry.kernel[1], columns) * ceil_div(entries, slices)
-        for rows, columns, slices in _grids(geometry, entries, beat, sparse=sparse)
-    }
+    steps = {_steps(geometry, entries, grid) for grid in _grids(geometry, entries, beat, sparse=sparse)}
     return {geometry.positions * passes * max(step, kernels) for step in steps for passes in _splits(sets)}
 
 
@@ -118,9 +121,7 @@ def fold_lanes(
     sets, kernels = len(packed.sets), packed.kernels_per_set
     budget = cycles // geometry.positions
     for grid in _grids(geometry, entries, beat, sparse=sparse):
-        rows, columns, slices = grid
-        steps = ceil_div(geometry.kernel[0], rows) * ceil_div(geometry.kernel[1], columns) * ceil_div(entries, slices)
-        most = budget // max(steps, kernels)
+        most = budget // max(_steps(geometry, entries, grid), kernels)
         if most < 1:
             continue
         # More passes on fewer multipliers are cheaper: take as many as the cycles allow.

@@ -40,6 +40,20 @@ class Geometry:
         return self.out[0] * self.out[1]
 
     @property
+    def raster(self) -> tuple[int, int]:
+        """Height and width that a window walks over: the input, or as far as its last anchor reaches."""
+        return (
+            max(self.shape[0], (self.out[0] - 1) * self.stride[0] + 1),
+            max(self.shape[1], (self.out[1] - 1) * self.stride[1] + 1),
+        )
+
+    def anchor_delay(self, beats: int) -> int:
+        """Steps of a raster of ``beats`` a position until a value has come to the anchor of its window."""
+        rows = self.kernel[0] - 1 - self.padding[0]
+        columns = self.kernel[1] - 1 - self.padding[1]
+        return (rows * self.raster[1] + columns) * beats
+
+    @property
     def taps(self) -> int:
         """Positions of the kernel."""
         return self.kernel[0] * self.kernel[1]

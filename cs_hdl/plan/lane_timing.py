@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cs_hdl.network import Requantise, WeightLayer
-from cs_hdl.plan.scale import common_scale
+from cs_hdl.plan.scale import channel_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,16 +51,8 @@ def column_kernels(packed: PackedLayer, plan: LanesPlan, column: int) -> list[in
 
 def scale_latency(packed: PackedLayer, plan: LanesPlan, requantise: Requantise | None) -> int:
     """Cycles of bias and scale behind the lanes: those of the slowest set column."""
-    if requantise is None:
-        return common_scale([], []).latency
-    latencies = []
-    for column in range(plan.set_columns):
-        kernels = [k if requantise.multiplier.size > 1 else 0 for k in column_kernels(packed, plan, column)]
-        scale = common_scale(
-            [int(requantise.multiplier[k]) for k in kernels], [int(requantise.shift[k]) for k in kernels]
-        )
-        latencies.append(scale.latency)
-    return max(latencies)
+    columns = (column_kernels(packed, plan, column) for column in range(plan.set_columns))
+    return max(channel_scale(requantise, kernels).latency for kernels in columns)
 
 
 class _Rows:
@@ -98,8 +90,8 @@ def lanes_times(plan: Plan, stage: LanesStage, times: Times) -> Times:
     layer = plan.network.layers[stage.layer]
     assert isinstance(layer, WeightLayer)
     packed = plan.packed.layers[layer.name]
-    # From a drain's step to its write into the reorder buffer.
-    tail = 1 + lanes.chain_latency - 1 + scale_latency(packed, lanes, layer.requantise)
+    # From a drain's step to its write into the reorder buffer; the command's register is the first lane's input.
+    tail = lanes.chain_latency + scale_latency(packed, lanes, layer.requantise)
     rows = _Rows(lanes, times)
     height, width = lanes.geometry.out
     kernels, passes = lanes.kernels_per_set, lanes.passes

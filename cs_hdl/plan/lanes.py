@@ -142,10 +142,19 @@ class LanesPlan:
         return pitch
 
     @property
-    def memory_bits(self) -> int:
-        """Bits of the tables of all lanes (weights and kernel ids)."""
-        id_bits = (self.kernels_per_set - 1).bit_length()
-        return self.lanes * self.table_depth * self.set_columns * (8 + id_bits)
+    def kernel_id_bits(self) -> int:
+        """Bits of a kernel id in the table; none where a set is a single kernel."""
+        return (self.kernels_per_set - 1).bit_length()
+
+    @property
+    def table_width(self) -> int:
+        """Bits of a word of a lane's table: a weight and a kernel id for each set column."""
+        return self.set_columns * (8 + self.kernel_id_bits)
+
+    @property
+    def entry_width(self) -> int:
+        """Bits of an entry in a lane's memory: a value and, of winners, its channel."""
+        return 8 + ((self.geometry.shape[2] - 1).bit_length() if self.sparse else 0)
 
     @property
     def output_beats(self) -> int:

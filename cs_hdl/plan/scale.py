@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["CommonScale", "common_scale"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cs_hdl.network import Requantise
+
+__all__ = ["CommonScale", "channel_scale", "common_scale"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,3 +40,8 @@ def common_scale(multipliers: Sequence[int], shifts: Sequence[int]) -> CommonSca
     factors = [multiplier << (shift - own) for multiplier, own in zip(multipliers, shifts, strict=True)]
     common = min([shift, *((factor & -factor).bit_length() - 1 for factor in factors)])
     return CommonScale(factors=tuple(factor >> common for factor in factors), shift=shift - common)
+
+
+def channel_scale(requantise: Requantise | None, channels: Iterable[int]) -> CommonScale:
+    """The scale of results that belong to ``channels`` in turn; None for the exact sums."""
+    return common_scale(*(requantise.of_channels(channels) if requantise is not None else ([], [])))

@@ -16,7 +16,7 @@ from cs_hdl.network import WeightLayer
 from cs_hdl.plan.build_stages import constants_graph
 from cs_hdl.plan.lane_timing import lanes_times
 from cs_hdl.plan.lanes import ceil_div
-from cs_hdl.plan.scale import common_scale
+from cs_hdl.plan.scale import channel_scale
 from cs_hdl.plan.select import argmax_latency, global_kwta_latency, local_kwta_latency
 from cs_hdl.plan.stages import (
     ArgMaxStage,
@@ -29,7 +29,6 @@ from cs_hdl.plan.stages import (
     PoolStage,
     WidenStage,
 )
-from cs_hdl.plan.widths import raster
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,29 +82,27 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     return _densify_times(stage, times + (QUEUE_LATENCY if stage.queue else 0))
 
 
-def _in_turn(starts: Times, beats: int, gap: int = 1) -> Times:
-    """``beats`` beats for each start, one every ``gap`` cycles, none before those of the start before."""
+def _in_turn(starts: Times, beats: int) -> Times:
+    """``beats`` beats for each start, one a cycle, none before those of the start before."""
     result = np.empty(len(starts) * beats, dtype=np.int64)
     free = np.int64(0)
     for index, start in enumerate(starts):
         first = max(start, free)
-        result[index * beats : (index + 1) * beats] = first + gap * np.arange(beats)
-        free = first + gap * beats
+        result[index * beats : (index + 1) * beats] = first + np.arange(beats)
+        free = first + beats
     return result
 
 
 def _window_times(geometry: Geometry, beats: int, times: Times) -> Times:
     """Steps of the raster, and from them the outputs: see ``rtl.primitives.window``."""
-    height, width = raster(geometry)
+    height, width = geometry.raster
     real = np.zeros((height, width, beats), dtype=np.bool_)
     real[: geometry.shape[0], : geometry.shape[1]] = True
     offered = np.full(real.size, np.iinfo(np.int64).min // 2)
     offered[real.ravel()] = times
     order = np.arange(real.size)
     steps = np.maximum.accumulate(offered - order) + order
-    rows = geometry.kernel[0] - 1 - geometry.padding[0]
-    columns = geometry.kernel[1] - 1 - geometry.padding[1]
-    delay = (rows * width + columns) * beats
+    delay = geometry.anchor_delay(beats)
     steps = np.concatenate([steps, steps[-1] + 1 + np.arange(delay)])
     y = np.arange(geometry.out[0])[:, None, None] * geometry.stride[0]
     x = np.arange(geometry.out[1])[None, :, None] * geometry.stride[1]
@@ -118,14 +115,7 @@ def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:
     layer, tensor = plan.network.layers[stage.layer], plan.network.tensors[stage.layer]
     assert isinstance(layer, WeightLayer)
     graph = constants_graph(layer, tensor.shape, tensor.dtype)
-    scale = layer.requantise
-    latencies = [0]
-    if scale is None:
-        latencies = [common_scale([], []).latency]
-    else:
-        latencies = [
-            common_scale([int(m)], [int(s)]).latency for m, s in zip(scale.multiplier, scale.shift, strict=True)
-        ]
+    latencies = (channel_scale(layer.requantise, [channel]).latency for channel in range(layer.out_channels))
     return _window_times(stage.geometry, 1, times) + graph.latency + max(latencies)
 
 

@@ -5,22 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cs_hdl.network import GlobalKWTA, LocalKWTA, MaxPool, WeightLayer
-from cs_hdl.plan.geometry import Geometry, pool_geometry
+from cs_hdl.plan.geometry import pool_geometry
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.select import global_kwta_cycles
 
 if TYPE_CHECKING:
     from cs_hdl.network import Network
 
-__all__ = ["beat_lanes", "consumer_lanes", "divisors", "raster"]
-
-
-def raster(geometry: Geometry) -> tuple[int, int]:
-    """Height and width that a window walks over: the input, or more where padding reaches further."""
-    return (
-        max(geometry.shape[0], (geometry.out[0] - 1) * geometry.stride[0] + 1),
-        max(geometry.shape[1], (geometry.out[1] - 1) * geometry.stride[1] + 1),
-    )
+__all__ = ["beat_lanes", "consumer_lanes", "divisors"]
 
 
 def beat_lanes(channels: int) -> list[int]:
@@ -48,7 +40,7 @@ def consumer_lanes(network: Network, index: int, cycles: int) -> int | None:
     channels = tensor.shape[2]
     places = tensor.shape[0] * tensor.shape[1]
     while index < len(network.layers) and isinstance(layer := network.layers[index], MaxPool):
-        height, width = raster(pool_geometry(layer, network.tensors[index]))
+        height, width = pool_geometry(layer, network.tensors[index]).raster
         places = max(places, height * width)
         index += 1
     for lanes in _lane_options(network, index):

@@ -85,7 +85,7 @@ class Accelerator(wiring.Component):
         stream = source.o
         for index, stage in enumerate(plan.stages):
             component = make_stage(plan, stage)
-            m.submodules[f"{self._name(index)}"] = component
+            m.submodules[self._name(index)] = component
             connect(m, stream, component.i)
             stream = component.o
         connect(m, stream, sink.i)

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.rtl.axi_stream import axi_stream, bytes_per_value
+from cs_hdl.rtl.axi_stream import axi_stream, bytes_per_value, lanes_of_last_beat
 from cs_hdl.rtl.fault import fault_reports
 from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 from cs_hdl.rtl.streams import value_shape, values_layout
@@ -50,17 +50,10 @@ class AxiInput(wiring.Component):
     """
 
     def __init__(self, *, values_per_beat: int, beats: int, dtype: str, values: int | None = None) -> None:
-        for name, number in (("values_per_beat", values_per_beat), ("beats", beats)):
-            if not isinstance(number, int) or number < 1:
-                raise TypeError(f"{name} must be a positive integer, not {number!r}")
-        if values is None:
-            values = beats * values_per_beat
-        if not (beats - 1) * values_per_beat < values <= beats * values_per_beat:
-            raise ValueError(f"{values} values do not take {beats} beats of {values_per_beat}")
+        self._last_lanes = lanes_of_last_beat(values_per_beat=values_per_beat, beats=beats, values=values)
         self._values_per_beat = values_per_beat
         self._beats = beats
         self._dtype = dtype
-        self._last_lanes = values - (beats - 1) * values_per_beat
         super().__init__(
             {
                 "s_axis": In(axi_stream(values_per_beat * bytes_per_value(dtype))),

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.rtl.axi_stream import axi_stream, bytes_per_value
+from cs_hdl.rtl.axi_stream import axi_stream, bytes_per_value, lanes_of_last_beat
 from cs_hdl.rtl.fault import FaultQueue, fault_reports
 from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 from cs_hdl.rtl.streams import values_layout
@@ -65,19 +65,12 @@ class AxiOutput(wiring.Component):
         values: int | None = None,
         words_in_flight: int = 16,
     ) -> None:
-        for name, number in (("values_per_beat", values_per_beat), ("beats", beats)):
-            if not isinstance(number, int) or number < 1:
-                raise TypeError(f"{name} must be a positive integer, not {number!r}")
+        self._last_lanes = lanes_of_last_beat(values_per_beat=values_per_beat, beats=beats, values=values)
         if not isinstance(words_in_flight, int) or words_in_flight < 1:
             raise TypeError(f"words_in_flight must be a positive integer, not {words_in_flight!r}")
-        if values is None:
-            values = beats * values_per_beat
-        if not (beats - 1) * values_per_beat < values <= beats * values_per_beat:
-            raise ValueError(f"{values} values do not take {beats} beats of {values_per_beat}")
         self._values_per_beat = values_per_beat
         self._beats = beats
         self._dtype = dtype
-        self._last_lanes = values - (beats - 1) * values_per_beat
         self._words_in_flight = words_in_flight
         super().__init__(
             {

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from cs_hdl.rtl.streams import value_shape
 
-__all__ = ["axi_stream", "bytes_per_value"]
+__all__ = ["axi_stream", "bytes_per_value", "lanes_of_last_beat"]
 
 
 def bytes_per_value(dtype: str) -> int:
@@ -24,3 +24,19 @@ def axi_stream(data_bytes: int, *, user: bool = False) -> wiring.Signature:
     if user:
         members["tuser"] = Out(1)
     return wiring.Signature(members)
+
+
+def lanes_of_last_beat(*, values_per_beat: int, beats: int, values: int | None) -> int:
+    """Values in the last of a word's ``beats`` beats; without ``values`` every beat is full.
+
+    Raises TypeError for a number that is no positive integer, ValueError where ``values`` do not take
+    just so many beats.
+    """
+    for name, number in (("values_per_beat", values_per_beat), ("beats", beats)):
+        if not isinstance(number, int) or number < 1:
+            raise TypeError(f"{name} must be a positive integer, not {number!r}")
+    if values is None:
+        values = beats * values_per_beat
+    if not (beats - 1) * values_per_beat < values <= beats * values_per_beat:
+        raise ValueError(f"{values} values do not take {beats} beats of {values_per_beat}")
+    return values - (beats - 1) * values_per_beat

@@ -225,16 +225,15 @@ class Lane(wiring.Component):
     def _look_up(self, m: Module, address: Value) -> tuple[list[Value], list[Value]]:
         """Weights and kernel ids of all set columns, ``rom_latency`` cycles after ``address``."""
         plan, table = self._plan, self._table
-        id_width = index_width(plan.kernels_per_set)
-        ids_needed = plan.kernels_per_set > 1
-        word = 8 + (id_width if ids_needed else 0)
+        ids_needed = plan.kernel_id_bits > 0
+        word = 8 + plan.kernel_id_bits
         init = [
             sum((((int(k) << 8) if ids_needed else 0) | (int(w) & 0xFF)) << (word * i) for i, (w, k) in enumerate(rows))
             for rows in (zip(ws, ks, strict=True) for ws, ks in zip(table.weights, table.kernel_ids, strict=True))
         ]
         style = "block" if plan.rom_latency == 2 else "logic"
         memory = m.submodules.table = Memory(
-            shape=word * plan.set_columns, depth=plan.table_depth, init=init, attrs={"rom_style": style}
+            shape=plan.table_width, depth=plan.table_depth, init=init, attrs={"rom_style": style}
         )
         read = memory.read_port()
         m.d.comb += read.addr.eq(address)

@@ -79,11 +79,7 @@ class MultiplyConstants(wiring.Component):
 
     def _make_scale(self, index: int, biases: Sequence[int], requantise: Requantise | None) -> Requantiser:
         low, high = self._bounds(index)
-        multipliers: list[int] = []
-        shifts: list[int] = []
-        if requantise is not None:
-            place = index if requantise.multiplier.size > 1 else 0
-            multipliers, shifts = [int(requantise.multiplier[place])], [int(requantise.shift[place])]
+        multipliers, shifts = requantise.of_channels([index]) if requantise is not None else ([], [])
         return Requantiser(
             low=low,
             high=high,

@@ -150,12 +150,8 @@ class MultiplyLanes(wiring.Component):
     def _scale(self, column: int, low: int, high: int) -> Requantiser:
         """Bias and scale of the kernels that are drained in ``column``, by address."""
         kernels = column_kernels(self._packed, self._plan, column)
-        multipliers: list[int] = []
-        shifts: list[int] = []
-        if self._requantise is not None:
-            per_channel = self._requantise.multiplier.size > 1
-            multipliers = [int(self._requantise.multiplier[k if per_channel else 0]) for k in kernels]
-            shifts = [int(self._requantise.shift[k if per_channel else 0]) for k in kernels]
+        scale = self._requantise
+        multipliers, shifts = scale.of_channels(kernels) if scale is not None else ([], [])
         return Requantiser(
             low=low,
             high=high,

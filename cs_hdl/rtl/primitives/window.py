@@ -51,9 +51,7 @@ class Window(wiring.Component):
             raise ValueError(f"padding {geometry.padding!r} must be smaller than the kernel {geometry.kernel!r}")
         self._geometry, self._lanes, self._beats = geometry, lanes, beats
         self._dtype, self._padding_value = dtype, padding_value
-        # The raster reaches as far as the last window's anchor.
-        self._height = max(geometry.shape[0], (geometry.out[0] - 1) * geometry.stride[0] + 1)
-        self._width = max(geometry.shape[1], (geometry.out[1] - 1) * geometry.stride[1] + 1)
+        self._height, self._width = geometry.raster
         super().__init__(
             {
                 "i": In(stream.Signature(values_layout(dtype, lanes))),
@@ -69,9 +67,7 @@ class Window(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a word's first beat to its first output."""
-        rows = self._geometry.kernel[0] - 1 - self._geometry.padding[0]
-        columns = self._geometry.kernel[1] - 1 - self._geometry.padding[1]
-        return (rows * self._width + columns) * self._beats + 1
+        return self._geometry.anchor_delay(self._beats) + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
