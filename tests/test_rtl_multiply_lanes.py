@@ -25,7 +25,7 @@ from cs_hdl.rtl.multiply_lanes import MultiplyLanes
 class Case:
     """A convolution and how it is folded; without ``winners`` every channel comes in order."""
 
-    shape: tuple[int, int, int] = (4, 5, 4)
+    shape: tuple[int, int, int] = (6, 6, 8)
     kernels: int = 12
     kernel: tuple[int, int] = (3, 3)
     stride: tuple[int, int] = (1, 1)
@@ -121,7 +121,7 @@ CASES = {
     "pairs two a beat, passes": Case(
         winners=2, beat=2, grid=(2, 2, 1), padding=(1, 2, 0, 1), passes=2, output_lanes=3, stride=(2, 1)
     ),
-    "slices of channels, exact sums": Case(shape=(4, 4, 12), beat=2, grid=(3, 1, 3), multipliers=()),
+    "slices of channels, exact sums": Case(shape=(6, 6, 12), beat=2, grid=(3, 1, 3), multipliers=()),
     "more kernels a set than steps": Case(
         shape=(4, 4, 8), kernel=(4, 4), kernels=20, nonzeros=10, winners=3, beat=3, grid=(2, 1, 1), output_lanes=4
     ),
@@ -130,7 +130,7 @@ CASES = {
     ),
     "no sparsity": Case(shape=(1, 1, 40), kernel=(1, 1), kernels=7, nonzeros=40, winners=8, beat=2, grid=(1, 1, 4)),
     "signed": Case(
-        shape=(5, 5, 3),
+        shape=(6, 6, 3),
         dtype="int8",
         beat=3,
         padding=(2, 2, 2, 2),
@@ -138,9 +138,9 @@ CASES = {
         output_lanes=4,
         stride=(2, 2),
     ),
-    "a stride that skips": Case(shape=(7, 7, 4), kernel=(1, 1), stride=(3, 3), kernels=5),
+    "a stride that skips": Case(shape=(7, 7, 8), kernel=(1, 1), stride=(3, 3), kernels=5),
     "one channel, wide padding": Case(shape=(5, 4, 1), kernel=(3, 2), kernels=3, padding=(3, 4, 3, 2)),
-    "lanes that do not divide the kernel": Case(shape=(5, 4, 2), kernel=(5, 4), grid=(3, 3, 1), padding=(2, 1, 2, 2)),
+    "lanes that do not divide the kernel": Case(shape=(6, 5, 2), kernel=(5, 4), grid=(3, 3, 1), padding=(2, 1, 2, 2)),
     "table in block RAM": Case(winners=3, grid=(3, 1, 1), rom_latency=2, passes=3),
     # Sets of four kernels, one of which only shifts while the others multiply.
     "scales that take different times": Case(multipliers=(1,) * 4 + (3,) * 8),
@@ -167,7 +167,7 @@ def run(case, *, count, **options):
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_full_rate(case):
-    count = 5
+    count = 6
     plan, beats, result = run(case, count=count, seed=1)
     assert len(result.in_cycles) == count * beats
     word = plan.geometry.positions * plan.output_beats
@@ -187,7 +187,7 @@ def test_no_row_is_overwritten_before_the_last_lane_has_read_it(stall):
     run(fast, count=4, stall=stall, seed=2)
 
 
-@pytest.mark.parametrize("disturb", [5, 90])
+@pytest.mark.parametrize("disturb", [1, 5, 90, 151])
 @pytest.mark.parametrize("name", ["rows and columns, padded", "pairs two a beat, passes", "signed", "no sparsity"])
 def test_a_reset_clears_the_accumulators(name, disturb):
     run(CASES[name], count=2, disturb=disturb, seed=disturb)
