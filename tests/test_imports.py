@@ -50,7 +50,16 @@ SHARED = {"streams", "axi_stream", "fault"}
 COMPOSERS = {"accelerator", "layer"}
 #: An engine and the parts that are its own, which may know each other's layouts.
 ENGINES = {
-    "multiply_lanes": {"lane", "lane_control", "activation_writer", "reorder", "requantise"},
+    "multiply_lanes": {
+        "lane",
+        "lane_chain",
+        "lane_control",
+        "activation_writer",
+        "merge_guests",
+        "reorder",
+        "requantise",
+        "gather",
+    },
     "multiply_constants": {"requantise"},
     "global_kwta": {"histogram", "winner_buffer"},
 }

@@ -14,7 +14,7 @@ from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.network import Conv2d, LocalKWTA, Network, Tensor
 from cs_hdl.plan.folding import fold_lanes, lane_cycles, row_demand
 from cs_hdl.plan.geometry import Geometry, weight_geometry
-from cs_hdl.plan.lanes import lane_tables
+from cs_hdl.plan.lane_tables import lane_tables
 
 
 def layer_of(seed, *, small=False):

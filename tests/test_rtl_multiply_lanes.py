@@ -12,7 +12,7 @@ from networks import random_bias
 from stream_harness import run_stream
 
 from cs_hdl.combine.masks import complementary_masks
-from cs_hdl.combine.packed import combine
+from cs_hdl.combine.packed import combine, span_sets
 from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.golden.dense import run_dense
 from cs_hdl.network import Conv2d, LocalKWTA, Network, Requantise, Tensor
@@ -23,7 +23,10 @@ from cs_hdl.rtl.multiply_lanes import MultiplyLanes
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A convolution and how it is folded; without ``winners`` every channel comes in order."""
+    """A convolution and how it is folded; without ``winners`` every channel comes in order.
+
+    With ``spanning`` the masks are not complementary, and kernels span sets in so many columns.
+    """
 
     shape: tuple[int, int, int] = (6, 6, 8)
     kernels: int = 12
@@ -37,6 +40,8 @@ class Case:
     passes: int = 1
     output_lanes: int = 1
     rom_latency: int = 1
+    engines: int = 1
+    spanning: int = 0
     ring_rows: int = 0
     multipliers: tuple[int, ...] = (1,)
     dtype: str = "uint8"
@@ -52,6 +57,8 @@ class Case:
         masks = complementary_masks(
             kernels=self.kernels, positions=positions, nonzeros=self.nonzeros or max(1, positions // 4), seed=7
         )
+        if self.spanning:
+            masks = rng.permuted(masks, axis=1)
         weights = np.where(masks, rng.integers(1, 128, masks.shape) * rng.choice([-1, 1], masks.shape), 0)
         conv = Conv2d(
             name="conv",
@@ -70,6 +77,12 @@ class Case:
         conv, packed = network.layers[-1], combine(network).layers["conv"]
         assert isinstance(conv, Conv2d)
         rows, columns, slices = self.grid
+        passes = self.passes
+        if self.spanning:
+            passes += -(-packed.lower_bound // self.spanning) - 1
+            spanned = span_sets(packed, conv.kernels(network.tensors[-2]), columns=self.spanning, turns=passes)
+            assert spanned is not None and any(spanned.spanning.guests) == (self.spanning > 1)
+            packed = spanned
         plan = LanesPlan(
             geometry=weight_geometry(conv, network.input),
             entries=self.entries,
@@ -81,11 +94,13 @@ class Case:
             rows=rows,
             columns=columns,
             slices=slices,
-            passes=self.passes,
+            passes=passes,
+            spanning=self.spanning > 0,
             ring_rows=self.ring_rows or 1 << (3 * self.shape[0] + 3).bit_length(),
             slots=16,
             output_lanes=self.output_lanes,
             rom_latency=self.rom_latency,
+            engines=self.engines,
         )
         engine = MultiplyLanes(
             packed=packed,
@@ -144,6 +159,20 @@ CASES = {
     "table in block RAM": Case(winners=3, grid=(3, 1, 1), rom_latency=2, passes=3),
     # Sets of four kernels, one of which only shifts while the others multiply.
     "scales that take different times": Case(multipliers=(1,) * 4 + (3,) * 8),
+    "two engines": Case(winners=2, grid=(3, 1, 1), engines=2),
+    "engines, the last group short": Case(shape=(5, 7, 4), grid=(1, 3, 1), engines=3, output_lanes=4, passes=2),
+    "engines, stride and padding": Case(
+        shape=(7, 9, 6), winners=3, beat=3, engines=4, stride=(2, 2), padding=(1, 2, 1, 1), output_lanes=5
+    ),
+    "an engine for each column": Case(shape=(4, 5, 3), kernel=(2, 2), engines=4, output_lanes=12, beat=3),
+    "kernels span the sets of one column": Case(winners=2, grid=(3, 1, 1), spanning=1),
+    "kernels span two columns": Case(winners=3, grid=(1, 3, 1), spanning=2, output_lanes=3, multipliers=(3,)),
+    "kernels span columns, engines": Case(
+        shape=(5, 6, 8), kernels=20, grid=(3, 1, 1), spanning=3, engines=3, rom_latency=2, padding=(1, 0, 0, 1)
+    ),
+    "linear, kernels span columns, exact sums": Case(
+        shape=(1, 1, 40), kernel=(1, 1), kernels=50, nonzeros=9, winners=8, beat=2, spanning=5, multipliers=()
+    ),
     "one kernel": Case(shape=(3, 3, 2), kernel=(2, 2), kernels=1, nonzeros=8),
 }
 

@@ -52,7 +52,8 @@ def layer_table(manifest: Mapping[str, Any]) -> Table:
         # The name may take two lines, a number never does.
         table.add_column(name, total, justify="right", min_width=len(total))
     table.add_column("weights", justify="right", no_wrap=True)
-    table.add_column("sets (bound)", justify="right", no_wrap=True)
+    table.add_column("sets (bound)", justify="right", min_width=7)
+    table.add_column("kernels a set", justify="right", min_width=7)
     multipliers = sum(layer["multipliers"] for layer in layers)
     constants = sum(layer["constant_multipliers"] for layer in layers)
     table.add_column("multipliers", _multipliers(multipliers, constants), justify="right", no_wrap=True)
@@ -60,7 +61,7 @@ def layer_table(manifest: Mapping[str, Any]) -> Table:
     for layer in layers:
         if not layer["weights"]:
             winners = f"k = {layer['winners']}" if "KWTA" in layer["kind"] else ""
-            table.add_row(layer["name"], f"{layer['kind']} {winners}".rstrip(), *([""] * 5), f"{layer['cycles']:,}")
+            table.add_row(layer["name"], f"{layer['kind']} {winners}".rstrip(), *([""] * 6), f"{layer['cycles']:,}")
             continue
         table.add_row(
             layer["name"],
@@ -68,7 +69,8 @@ def layer_table(manifest: Mapping[str, Any]) -> Table:
             f"{layer['macs_dense']:,}",
             f"{layer['macs_sparse']:,}",
             f"{100 * layer['nonzeros'] / layer['weights']:.1f} %",
-            f"{layer['sets']} ({layer['set_bound']})",
+            f"{layer['sets']}\N{NO-BREAK SPACE}({layer['set_bound']})",
+            str(layer["kernels_per_set"]),
             _multipliers(layer["multipliers"], layer["constant_multipliers"]),
             f"{layer['cycles']:,}",
         )

@@ -73,5 +73,6 @@ def multiply_route_sum(
                 sums, (np.broadcast_to(set_numbers, kernel_ids.shape)[present], kernel_ids[present]), products[present]
             )
             used = kernel_of >= 0
-            result[y, x, kernel_of[used]] = sums[used]
+            # A kernel that spans sets has a partial sum in each (sets in turn share an accumulator, which is the same).
+            np.add.at(result[y, x], kernel_of[used], sums[used])
     return result

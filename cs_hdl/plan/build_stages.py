@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.network import GlobalKWTA, Layer, LocalKWTA, MaxPool, Tensor, WeightLayer
 from cs_hdl.plan.adder_graph import AdderGraph, adder_graph
 from cs_hdl.plan.cost import Cost, constants_cost, lanes_cost, memory_cost
-from cs_hdl.plan.folding import fold_lanes
+from cs_hdl.plan.folding import fold_lanes, realise
 from cs_hdl.plan.geometry import pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
 from cs_hdl.plan.plan import Plan
@@ -54,11 +55,13 @@ class StageBuilder:
     """Walks over the layers once and gives each the cheapest stages of at most ``cycles`` cycles a word.
 
     ``build`` raises Infeasible where there are none. Along the walk ``_lanes`` is the width of the
-    stream: values a beat, or pairs a beat behind a k-WTA.
+    stream: values a beat, or pairs a beat behind a k-WTA. A ``draft`` has the costs, but its sets are not
+    packed as the stages want them: that may take seconds.
     """
 
-    def __init__(self, packed: Packed, *, mode: str | None, cycles: int) -> None:
-        self._packed, self._mode, self._cycles = packed, mode, cycles
+    def __init__(self, packed: Packed, *, mode: str | None, cycles: int, draft: bool = False) -> None:
+        self._packed, self._mode, self._cycles, self._draft = packed, mode, cycles, draft
+        self._layers = dict(packed.layers)
         self._network = packed.network
         self._stages: list[Stage] = []
         self._lanes = self._input_lanes = self._input()
@@ -72,7 +75,7 @@ class StageBuilder:
         self._end()
         beats = [ceil_div(network.input.size, self._input_lanes), ceil_div(network.output.size, self._lanes)]
         return Plan(
-            packed=self._packed,
+            packed=dataclasses.replace(self._packed, layers=self._layers),
             mode=self._mode,
             stages=tuple(self._stages),
             input_lanes=self._input_lanes,
@@ -167,7 +170,7 @@ class StageBuilder:
         own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
         return lanes is None or own.weight < lanes_cost(lanes).weight
 
-    def _fold(self, index: int, layer: WeightLayer, *, output_lanes: int) -> LanesPlan | None:
+    def _fold(self, index: int, layer: WeightLayer, *, output_lanes: int, spanning: bool = True) -> LanesPlan | None:
         tensor = self._network.tensors[index]
         sparse = self._reads_winners(index)
         winners = tensor.winners if sparse and tensor.winners is not None else tensor.shape[2]
@@ -179,7 +182,22 @@ class StageBuilder:
             sparse=sparse,
             output_lanes=output_lanes,
             cycles=self._cycles,
+            spanning=spanning,
         )
+
+    def _realise(self, index: int, layer: WeightLayer, plan: LanesPlan) -> LanesPlan:
+        """Pack the layer as ``plan`` wants; whole kernels do where single weights do not fit the cycles."""
+        if self._draft:
+            return plan
+        packed, kernels = self._packed.layers[layer.name], layer.kernels(self._network.tensors[index])
+        found = realise(packed, kernels, plan, cycles=self._cycles)
+        if found is None:
+            whole = self._fold(index, layer, output_lanes=plan.output_lanes, spanning=False)
+            found = None if whole is None else realise(packed, kernels, whole, cycles=self._cycles)
+        if found is None:
+            raise Infeasible
+        self._layers[layer.name], plan = found
+        return plan
 
     def _constants(self, index: int, layer: WeightLayer) -> None:
         tensor = self._network.tensors[index]
@@ -206,10 +224,11 @@ class StageBuilder:
         plan = None if wanted is None else self._fold(index, layer, output_lanes=wanted)
         if plan is None:
             raise Infeasible
+        plan = self._realise(index, layer, plan)
         cost = lanes_cost(plan)
         scale = layer.requantise
         if scale is not None and (scale.multiplier & (scale.multiplier - 1)).any():
-            cost += Cost(dsp=2 * plan.set_columns)
+            cost += Cost(dsp=2 * plan.set_columns * plan.engines)
         self._push(LanesStage(layer=index, cycles=plan.cycles, lanes=plan), cost)
         self._lanes = plan.output_lanes
 

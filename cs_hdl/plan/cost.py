@@ -72,8 +72,11 @@ def lanes_cost(plan: LanesPlan) -> Cost:
         lane += Cost(lut=plan.table_depth * word / TABLE_BITS_PER_LUT)
     lane += Cost(lut=plan.set_columns * (lut_ram + 6 * accumulator), dsp=plan.set_columns)
     copies = plan.output_lanes * min(plan.set_columns, plan.output_beats)
-    reorder = memory_cost(plan.slots * plan.passes * plan.kernels_per_set, 8) * copies
-    return Cost(lut=250 + plan.set_columns * 60) + lane * plan.lanes + reorder
+    reorder = memory_cost(plan.slots * plan.drained, 8) * copies
+    behind = 60 + (accumulator if plan.merge_latency else 0)
+    engine = Cost(lut=100 + plan.set_columns * behind) + lane * plan.lanes + reorder
+    gather = plan.engines * plan.output_lanes * 4 if plan.engines > 1 else 0
+    return Cost(lut=150 + gather) + engine * plan.engines
 
 
 def constants_cost(graph: AdderGraph, *, outputs: int, taps: int) -> Cost:

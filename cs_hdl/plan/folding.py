@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cs_hdl.plan.cost import lanes_cost, table_in_block_ram
+from cs_hdl.combine.packed import span_sets, split_sets
+from cs_hdl.plan.cost import LUTS_PER_DSP, lanes_cost, table_in_block_ram
 from cs_hdl.plan.lane_timing import row_needs
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cs_hdl.combine.packed import PackedLayer
     from cs_hdl.plan.geometry import Geometry
 
-__all__ = ["fold_lanes", "lane_cycles", "row_demand"]
+__all__ = ["fold_lanes", "lane_cycles", "realise", "row_demand"]
 
 #: Activation memory of a lane up to which two whole words are held, in bits: it decouples neighbours.
 _WHOLE_WORDS_BITS = 2**16
 #: Cycles from the last lane to the reorder buffer and out of it, at most.
 _TAIL = 14
+#: Turns of a multiplier up to which packing by single weights is given one more than the bound asks for.
+_FEW_TURNS = 8
+#: Packings by single weights that are tried before a folding is given up.
+_TRIES = 5
 
 
 @lru_cache
@@ -55,15 +65,57 @@ def _steps(geometry: Geometry, entries: int, grid: tuple[int, int, int]) -> int:
     return ceil_div(geometry.kernel[0], rows) * ceil_div(geometry.kernel[1], columns) * ceil_div(entries, slices)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Packing:
+    """Sets, kernels a set, passes, and whether kernels span sets: what a folding needs to know of the packing."""
+
+    sets: int
+    kernels_per_set: int
+    passes: int
+    spanning: bool
+
+
+def _set_sizes(packed: PackedLayer) -> list[tuple[int, int]]:
+    """Kernels a set and the number of sets, if sets are cut into ever more parts: drains get shorter."""
+    most = packed.kernels_per_set
+    sizes = sorted({ceil_div(most, parts) for parts in range(1, most + 1)}, reverse=True)
+    return [(size, sum(ceil_div(len(members), size) for members in packed.sets)) for size in sizes]
+
+
+def _packings(packed: PackedLayer, *, steps: int, budget: int) -> Iterator[_Packing]:
+    """Those that keep a position within ``budget`` cycles, with as many passes as that allows.
+
+    Kernels span sets only where whole kernels do not reach the bound; how many kernel ids that takes is
+    an estimate, on the safe side.
+    """
+    for size, sets in _set_sizes(packed):
+        most = budget // max(steps, size)
+        if most >= 1:
+            # More passes on fewer multipliers are cheaper: take as many as the cycles allow.
+            passes = ceil_div(sets, ceil_div(sets, min(most, sets)))
+            yield _Packing(sets=sets, kernels_per_set=size, passes=passes, spanning=False)
+    bound = packed.lower_bound
+    turns = min(bound, budget // steps)
+    if bound < len(packed.sets) and turns >= 2:
+        # With few turns, columns are hard to fill to the last place.
+        columns = ceil_div(bound, turns if turns == bound or turns > _FEW_TURNS else turns - 1)
+        kernels = sum(len(members) for members in packed.sets)
+        ids = kernels if columns == 1 else min(kernels, ceil_div(8 * kernels, 5 * columns) + 2)
+        passes = min(turns, ceil_div(bound, columns) + (turns <= _FEW_TURNS))
+        if columns < len(packed.sets) and ids <= budget:
+            yield _Packing(sets=columns * passes, kernels_per_set=ids, passes=passes, spanning=True)
+
+
 def _make(
-    packed: PackedLayer,
+    packing: _Packing,
     geometry: Geometry,
     *,
     entries: int,
     beat: int,
     sparse: bool,
     grid: tuple[int, int, int],
-    passes: int,
+    engines: int,
+    out_channels: int,
     output_lanes: int,
 ) -> LanesPlan:
     rows, columns, slices = grid
@@ -72,35 +124,48 @@ def _make(
         entries=entries,
         beat=beat,
         sparse=sparse,
-        sets=len(packed.sets),
-        kernels_per_set=packed.kernels_per_set,
-        out_channels=sum(len(members) for members in packed.sets),
+        sets=packing.sets,
+        kernels_per_set=packing.kernels_per_set,
+        out_channels=out_channels,
         rows=rows,
         columns=columns,
         slices=slices,
-        passes=passes,
+        passes=packing.passes,
         ring_rows=1,
         slots=1,
         output_lanes=output_lanes,
         rom_latency=1,
+        engines=engines,
+        spanning=packing.spanning,
     )
+    return _sized(plan)
+
+
+def _sized(plan: LanesPlan) -> LanesPlan:
+    """``plan`` with its memories: the ring of rows, the slots, and where the tables lie."""
     block = table_in_block_ram(plan.table_depth, plan.table_width)
-    height, demand = geometry.shape[0], row_demand(geometry)
-    whole = 2 * height * plan.row_pitch * plan.beat * plan.entry_width <= _WHOLE_WORDS_BITS
+    height, demand = plan.geometry.shape[0], row_demand(plan.geometry)
+    whole = 2 * height * plan.row_pitch * plan.beat * plan.entry_width <= _WHOLE_WORDS_BITS // plan.engines
     # Two words (or twice what a window needs), and the rows that come in until the last lane is done with one.
-    spare = max(1, ceil_div((plan.lanes + 6) * height, plan.cycles))
+    spare = max(1, ceil_div((plan.lanes + plan.engines + 5) * height, plan.cycles))
     wanted = min(2 * height, 2 * height if whole else 2 * demand) + spare
     plan = dataclasses.replace(plan, ring_rows=1 << (wanted - 1).bit_length(), rom_latency=2 if block else 1)
-    # A slot is taken from a position's first drain until its last beat has been read.
-    held = (passes - 1) * plan.pass_cycles + plan.kernels_per_set + plan.chain_latency + _TAIL + plan.output_beats
+    # A slot is taken from a position's first drain until the last beat of its group has been read.
+    first = (plan.drains - 1) * max(plan.drain_steps, plan.kernels_per_set) + plan.kernels_per_set
+    held = first + plan.chain_latency + plan.merge_latency + _TAIL + plan.engines * (plan.output_beats + 1)
     return dataclasses.replace(plan, slots=ceil_div(held, plan.position_cycles) + 1)
 
 
 def lane_cycles(packed: PackedLayer, geometry: Geometry, *, entries: int, beat: int, sparse: bool) -> set[int]:
     """All numbers of cycles a word that some folding takes."""
-    kernels, sets = packed.kernels_per_set, len(packed.sets)
     steps = {_steps(geometry, entries, grid) for grid in _grids(geometry, entries, beat, sparse=sparse)}
-    return {geometry.positions * passes * max(step, kernels) for step in steps for passes in _splits(sets)}
+    positions = {
+        passes * max(step, size) for size, sets in _set_sizes(packed) for step in steps for passes in _splits(sets)
+    }
+    if packed.lower_bound < len(packed.sets):
+        positions |= {step * turns for step in steps for turns in _splits(packed.lower_bound)}
+    groups = {geometry.out[0] * ceil_div(geometry.out[1], engines) for engines in _splits(geometry.out[1])}
+    return {count * position for count in groups for position in positions}
 
 
 def fold_lanes(
@@ -112,31 +177,66 @@ def fold_lanes(
     sparse: bool,
     output_lanes: int,
     cycles: int,
+    spanning: bool = True,
 ) -> LanesPlan | None:
     """The cheapest folding of at most ``cycles`` cycles a word; None where there is none.
 
-    ``entries`` values of a position arrive ``beat`` at a time, as pairs where ``sparse``.
+    ``entries`` values of a position arrive ``beat`` at a time, as pairs where ``sparse``. Where the plan says
+    that kernels span sets (never without ``spanning``), :func:`realise` packs them so.
     """
     best: tuple[float, int, LanesPlan] | None = None
-    sets, kernels = len(packed.sets), packed.kernels_per_set
-    budget = cycles // geometry.positions
+    out_channels = sum(len(members) for members in packed.sets)
     for grid in _grids(geometry, entries, beat, sparse=sparse):
-        most = budget // max(_steps(geometry, entries, grid), kernels)
-        if most < 1:
-            continue
-        # More passes on fewer multipliers are cheaper: take as many as the cycles allow.
-        passes = ceil_div(sets, ceil_div(sets, min(most, sets)))
-        plan = _make(
-            packed,
-            geometry,
-            entries=entries,
-            beat=beat,
-            sparse=sparse,
-            grid=grid,
-            passes=passes,
-            output_lanes=output_lanes,
-        )
-        candidate = (lanes_cost(plan).weight, plan.lanes, plan)
-        if best is None or candidate[:2] < best[:2]:
-            best = candidate
+        steps, lanes = _steps(geometry, entries, grid), grid[0] * grid[1] * grid[2]
+        for engines in _splits(geometry.out[1]):
+            budget = cycles // (geometry.out[0] * ceil_div(geometry.out[1], engines))
+            for packing in _packings(packed, steps=steps, budget=budget):
+                multipliers = lanes * engines * ceil_div(packing.sets, packing.passes)
+                if packing.spanning and not spanning:
+                    continue
+                if best is not None and multipliers * LUTS_PER_DSP > best[0]:
+                    continue  # the multipliers alone cost more
+                plan = _make(
+                    packing,
+                    geometry,
+                    entries=entries,
+                    beat=beat,
+                    sparse=sparse,
+                    grid=grid,
+                    engines=engines,
+                    out_channels=out_channels,
+                    output_lanes=output_lanes,
+                )
+                candidate = (lanes_cost(plan).weight, plan.engines * plan.lanes, plan)
+                if best is None or candidate[:2] < best[:2]:
+                    best = candidate
     return None if best is None else best[2]
+
+
+def realise(
+    packed: PackedLayer, kernels: NDArray[np.int8], plan: LanesPlan, *, cycles: int
+) -> tuple[PackedLayer, LanesPlan] | None:
+    """Pack ``kernels`` as ``plan`` wants, and the plan as the packing turned out.
+
+    Packing by single weights may need a turn or a column more than the plan hoped for; None where that
+    takes more than ``cycles`` cycles a word.
+    """
+    if not plan.spanning:
+        return split_sets(packed, kernels, plan.kernels_per_set), plan
+    most = cycles // (plan.geometry.out[0] * plan.row_groups * plan.steps)
+    tries = (
+        (columns, turns)
+        for columns in range(plan.set_columns, len(packed.sets))
+        for turns in range(
+            ceil_div(packed.lower_bound, columns), min(most, ceil_div(packed.lower_bound, columns) + 1) + 1
+        )
+    )
+    for columns, turns in itertools.islice(tries, _TRIES):
+        spanned = span_sets(packed, kernels, columns=columns, turns=turns)
+        if spanned is not None:
+            found = dataclasses.replace(
+                plan, sets=columns * turns, passes=turns, kernels_per_set=spanned.kernels_per_set
+            )
+            found = _sized(found)
+            return (spanned, found) if found.cycles <= cycles else None
+    return None

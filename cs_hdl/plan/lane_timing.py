@@ -41,12 +41,13 @@ def row_needs(geometry: Geometry) -> list[tuple[int, int]]:
 def column_kernels(packed: PackedLayer, plan: LanesPlan, column: int) -> list[int]:
     """The kernel that is drained at each address of a set column (an own one where there is none)."""
     places: dict[int, int] = {}
-    for turn in range(plan.passes):
+    for turn in range(plan.drains):
         number = turn * plan.set_columns + column
         for kid, kernel in enumerate(packed.sets[number] if number < len(packed.sets) else ()):
-            places[turn * plan.kernels_per_set + kid] = kernel
+            if kernel >= 0:
+                places[turn * plan.kernels_per_set + kid] = kernel
     filler = next(iter(places.values()), 0)
-    return [places.get(address, filler) for address in range(plan.passes * plan.kernels_per_set)]
+    return [places.get(address, filler) for address in range(plan.drained)]
 
 
 def scale_latency(packed: PackedLayer, plan: LanesPlan, requantise: Requantise | None) -> int:
@@ -66,8 +67,8 @@ class _Rows:
         self._freed: list[int] = []
 
     def release(self, rows: int, cycle: int) -> None:
-        """``rows`` rows are released at ``cycle``; the writer sees it behind the last lane."""
-        self._freed += [cycle + self._plan.lanes + 4] * rows
+        """``rows`` rows are released at ``cycle``; the writer sees it behind the last lane of the last engine."""
+        self._freed += [cycle + self._plan.lanes + self._plan.engines + 3] * rows
 
     def time(self, row: int) -> int:
         """When input row ``row`` is complete; call with rising rows."""
@@ -91,33 +92,32 @@ def lanes_times(plan: Plan, stage: LanesStage, times: Times) -> Times:
     assert isinstance(layer, WeightLayer)
     packed = plan.packed.layers[layer.name]
     # From a drain's step to its write into the reorder buffer; the command's register is the first lane's input.
-    tail = lanes.chain_latency + scale_latency(packed, lanes, layer.requantise)
+    tail = lanes.chain_latency + lanes.merge_latency + scale_latency(packed, lanes, layer.requantise)
     rows = _Rows(lanes, times)
-    height, width = lanes.geometry.out
-    kernels, passes = lanes.kernels_per_set, lanes.passes
     free_accumulate, drains = 0, [-1, -1]  # first free cycle; ends of the drains so far
     output_free = 0
-    out_ends: list[int] = []
+    out_ends: list[int] = []  # of each group of positions
     result: list[Times] = []
     released = 0
     for need, release in row_needs(lanes.geometry):
         start = max(free_accumulate, rows.time(released + need - 1) + 1 if need else 0)
-        for _ in range(width):
-            for turn in range(passes):
+        for group in range(lanes.row_groups):
+            for turn in range(lanes.drains):
                 start = max(start, drains[-2] + 1)
-                end = start + lanes.steps - 1
+                end = start + lanes.drain_steps - 1
                 drain = max(end + 1, drains[-1] + 1)
                 if turn == 0 and len(out_ends) >= lanes.slots:
                     drain = max(drain, out_ends[len(out_ends) - lanes.slots])
-                drains.append(drain + kernels - 1)
+                drains.append(drain + lanes.kernels_per_set - 1)
                 start = end + 1
-            first = max(drains[-1] + tail + 3, output_free)
-            beats = first + np.arange(lanes.output_beats, dtype=np.int64)
-            result.append(beats)
-            output_free = int(beats[-1]) + 1
-            out_ends.append(int(beats[-1]))
+            for engine in range(lanes.last_group if group == lanes.row_groups - 1 else lanes.engines):
+                first = max(drains[-1] + tail + 3 + engine, output_free)
+                beats = first + np.arange(lanes.output_beats, dtype=np.int64)
+                result.append(beats)
+                output_free = int(beats[-1]) + 1
+            out_ends.append(output_free - 1)
         free_accumulate = start
         rows.release(release, start - 1)
         released += release
-    assert height * width == len(result)
+    assert len(result) == lanes.geometry.positions
     return np.concatenate(result)

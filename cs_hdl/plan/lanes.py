@@ -1,22 +1,14 @@
-"""How a layer is folded onto the lanes of the sparse-sparse engine, and what the lanes hold."""
+"""How a layer is folded onto the lanes of the sparse-sparse engine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from cs_hdl.fixedpoint import bits_for_range
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from cs_hdl.combine.packed import PackedLayer
     from cs_hdl.plan.geometry import Geometry
 
-__all__ = ["LaneTable", "LanesPlan", "lane_tables"]
+__all__ = ["LanesPlan", "ceil_div"]
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -31,6 +23,7 @@ class LanesPlan:
     The kernel's rows, its columns and the entries of one position (the k winners, or every channel)
     are cut into ``rows`` x ``columns`` x ``slices`` lanes. ``passes`` is how many times an output
     position is worked on, each time for another share of the sets, on the same multipliers.
+    ``engines`` such chains of lanes work on as many neighbouring output columns at once.
 
     Attributes
     ----------
@@ -38,8 +31,10 @@ class LanesPlan:
     beat: entries that arrive in one beat.
     sparse: True where entries are (value, index) pairs, False where every channel comes in order.
     ring_rows: input rows that each lane's memory holds (a power of two).
-    slots: output positions that the reorder buffer holds.
+    slots: output positions that the reorder buffer of an engine holds.
     output_lanes: values in one beat of the output.
+    spanning: True where the sets that a multiplier serves in turn share their kernel ids, so that a kernel
+        may span them: accumulators then hold ``kernels_per_set`` kernels of all passes and drain once a position.
     """
 
     geometry: Geometry
@@ -57,10 +52,12 @@ class LanesPlan:
     slots: int
     output_lanes: int
     rom_latency: int
+    engines: int = 1
+    spanning: bool = False
 
     @property
     def lanes(self) -> int:
-        """Lanes in the chain."""
+        """Lanes in the chain of one engine."""
         return self.rows * self.columns * self.slices
 
     @property
@@ -70,8 +67,8 @@ class LanesPlan:
 
     @property
     def multipliers(self) -> int:
-        """Multipliers of all lanes."""
-        return self.lanes * self.set_columns
+        """Multipliers of all lanes of all engines."""
+        return self.engines * self.lanes * self.set_columns
 
     @property
     def lane_rows(self) -> int:
@@ -104,19 +101,34 @@ class LanesPlan:
         return self.lane_rows * self.lane_columns * self.lane_entries
 
     @property
-    def pass_cycles(self) -> int:
-        """Cycles of one pass: accumulating hides the drain of the pass before, or waits for it."""
-        return max(self.steps, self.kernels_per_set)
+    def drains(self) -> int:
+        """Drains of a position: one for each pass, or a single one where its sets share kernel ids."""
+        return 1 if self.spanning else self.passes
+
+    @property
+    def drain_steps(self) -> int:
+        """Cycles of accumulating that one drain follows."""
+        return self.steps * self.passes // self.drains
+
+    @property
+    def drained(self) -> int:
+        """Sums of a position that a set column drains."""
+        return self.drains * self.kernels_per_set
 
     @property
     def position_cycles(self) -> int:
-        """Cycles of one output position."""
-        return self.passes * self.pass_cycles
+        """Cycles of an output position: accumulating hides the drain before it, or waits for it."""
+        return self.drains * max(self.drain_steps, self.kernels_per_set)
+
+    @property
+    def row_groups(self) -> int:
+        """Groups of neighbouring positions in an output row, one a position for each engine; the last may be short."""
+        return ceil_div(self.geometry.out[1], self.engines)
 
     @property
     def cycles(self) -> int:
         """Cycles of one word."""
-        return self.geometry.positions * self.position_cycles
+        return self.geometry.out[0] * self.row_groups * self.position_cycles
 
     @property
     def table_channels(self) -> int:
@@ -163,112 +175,20 @@ class LanesPlan:
 
     @property
     def chain_latency(self) -> int:
-        """Cycles from a drain command at the first lane to the complete sum behind the last."""
+        """Cycles from a drain command at the first lane of an engine to the complete sum behind its last."""
         return self.lanes + 7 + self.rom_latency
+
+    @property
+    def merge_latency(self) -> int:
+        """Cycles in which guests' sums are merged, where kernels span set columns."""
+        return 2 if self.spanning and self.set_columns > 1 else 0
+
+    @property
+    def last_group(self) -> int:
+        """Positions in the last group of an output row: as many engines as have work in it."""
+        return self.geometry.out[1] - (self.row_groups - 1) * self.engines
 
 
 def _digits(value: int) -> int:
     """Non-zero digits of ``value`` in canonical signed-digit form."""
     return (value ^ (3 * value)).bit_count()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LaneTable:
-    """What one lane holds.
-
-    ``weights`` (int8) and ``kernel_ids`` (uint16, 0 where absent) are ``[table_depth, set_columns]``;
-    ``low`` and ``high`` bound the lane's own partial sums, ``chain_low`` and ``chain_high`` those of
-    this lane and all before it.
-    """
-
-    weights: NDArray[np.int8]
-    kernel_ids: NDArray[np.uint16]
-    low: int
-    high: int
-    chain_low: int
-    chain_high: int
-
-    @cached_property
-    def accumulator_width(self) -> int:
-        """Bits of this lane's accumulators."""
-        return bits_for_range(self.low, self.high)
-
-    @cached_property
-    def chain_width(self) -> int:
-        """Bits of the sum that leaves this lane."""
-        return bits_for_range(self.chain_low, self.chain_high)
-
-
-def lane_tables(packed: PackedLayer, plan: LanesPlan, value_range: tuple[int, int]) -> list[LaneTable]:
-    """The tables of all lanes, in the order of the chain (slices fastest, then columns, then rows).
-
-    Bounds are computed from the weights: of each tap at most ``entries`` values count.
-    """
-    sets, height, width, channels = packed.weights.shape
-    padded = (
-        plan.passes * plan.set_columns,
-        plan.lane_rows * plan.rows,
-        plan.lane_columns * plan.columns,
-        channels if plan.sparse else plan.lane_entries * plan.slices,
-    )
-    weights = np.zeros(padded, dtype=np.int8)
-    weights[:sets, :height, :width, :channels] = packed.weights
-    kernel_ids = np.zeros(padded, dtype=np.uint16)
-    kernel_ids[:sets, :height, :width, :channels] = np.maximum(packed.kernel_ids, 0)
-    tables: list[LaneTable] = []
-    chain = np.zeros((2, padded[0], plan.kernels_per_set), dtype=np.int64)
-    for row in range(plan.rows):
-        for column in range(plan.columns):
-            for part in range(plan.slices):
-                picked = np.s_[
-                    :,
-                    row * plan.lane_rows : (row + 1) * plan.lane_rows,
-                    column * plan.lane_columns : (column + 1) * plan.lane_columns,
-                    slice(None) if plan.sparse else slice(part * plan.lane_entries, (part + 1) * plan.lane_entries),
-                ]
-                own = _bounds(weights[picked], kernel_ids[picked], plan, value_range)
-                chain += own
-                tables.append(
-                    LaneTable(
-                        weights=_by_address(weights[picked], plan),
-                        kernel_ids=_by_address(kernel_ids[picked], plan),
-                        low=int(own[0].min(initial=0)),
-                        high=int(own[1].max(initial=0)),
-                        chain_low=int(chain[0].min(initial=0)),
-                        chain_high=int(chain[1].max(initial=0)),
-                    )
-                )
-    return tables
-
-
-def _by_address(array: NDArray[Any], plan: LanesPlan) -> NDArray[Any]:
-    """``[sets, rows, columns, channels]`` -> ``[pass, row, column, channel (flat), set column]``."""
-    shaped = array.reshape(plan.passes, plan.set_columns, *array.shape[1:])
-    return np.ascontiguousarray(np.moveaxis(shaped, 1, -1)).reshape(-1, plan.set_columns)
-
-
-def _bounds(
-    weights: NDArray[np.int8], kernel_ids: NDArray[np.uint16], plan: LanesPlan, value_range: tuple[int, int]
-) -> NDArray[np.int64]:
-    """Least and greatest partial sum of each kernel: ``[2, sets, kernels_per_set]``.
-
-    Only ``lane_entries`` values of a tap are ever added, so only the largest weights of it count.
-    """
-    sets = len(weights)
-    result = np.zeros((2, sets, plan.kernels_per_set), dtype=np.int64)
-    low, high = value_range
-    limit = plan.lane_entries
-    for kid in range(plan.kernels_per_set):
-        own = np.where(kernel_ids == kid, weights, 0).astype(np.int64)
-        if low < 0:  # signed values: either sign of a weight can push either way
-            size = np.abs(own).reshape(sets, -1).sum(axis=1)
-            result[0, :, kid], result[1, :, kid] = -size * max(-low, high), size * max(-low, high)
-            continue
-        if limit < own.shape[-1]:
-            ordered = np.sort(own, axis=-1)
-            negative, positive = ordered[..., :limit], ordered[..., -limit:]
-        else:
-            negative = positive = own
-        result[0, :, kid] = np.minimum(negative, 0).reshape(sets, -1).sum(axis=1) * high
-        result[1, :, kid] = np.maximum(positive, 0).reshape(sets, -1).sum(axis=1) * high
-    return result

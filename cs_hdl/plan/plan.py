@@ -29,7 +29,9 @@ class LayerReport:
     ``mode`` is "sparse-sparse", "sparse-dense" or "dense" (empty for a layer without weights), and
     ``engine`` "lanes" or "constants". ``macs_dense`` and ``macs_sparse`` count multiplications a word:
     all of a dense layer, and those that weights and activations leave. ``constant_multipliers`` are made
-    of adders, one a non-zero weight; ``multipliers`` are real ones.
+    of adders, one a non-zero weight; ``multipliers`` are real ones, in ``engines`` engines that work on
+    neighbouring positions. ``sets`` of up to ``kernels_per_set`` kernels each are ``spanning`` where a kernel
+    may lie in several of them.
     """
 
     name: str
@@ -39,6 +41,8 @@ class LayerReport:
     sets: int
     set_bound: int
     kernels_per_set: int
+    spanning: bool
+    engines: int
     multipliers: int
     constant_multipliers: int
     macs_dense: int
@@ -108,8 +112,8 @@ class Plan:
         }
         if not isinstance(layer, WeightLayer):
             return LayerReport(
-                **common, mode="", engine="", sets=0, set_bound=0, kernels_per_set=0, multipliers=0,
-                constant_multipliers=0, macs_dense=0, macs_sparse=0, nonzeros=0, weights=0,
+                **common, mode="", engine="", sets=0, set_bound=0, kernels_per_set=0, spanning=False, engines=0,
+                multipliers=0, constant_multipliers=0, macs_dense=0, macs_sparse=0, nonzeros=0, weights=0,
             )  # fmt: skip
         packed = self.packed.layers[layer.name]
         geometry = weight_geometry(layer, tensor)
@@ -124,6 +128,8 @@ class Plan:
             sets=len(packed.sets),
             set_bound=packed.lower_bound,
             kernels_per_set=packed.kernels_per_set,
+            spanning=packed.spanning is not None,
+            engines=max((stage.lanes.engines for stage in own if isinstance(stage, LanesStage)), default=1),
             multipliers=multipliers,
             constant_multipliers=nonzeros if constant else 0,
             macs_dense=geometry.positions * int(layer.weights.size),

@@ -33,6 +33,9 @@ class DeviceLimits:
     block_ram: int
 
 
+#: Faster plans that are tried where the cheapest one does not fit the device.
+_FASTER_TRIED = 20
+
 #: Share of the device's LUTs that may be planned for: beyond it routing gets slow and clocks low.
 _LUT_SHARE = 0.75
 
@@ -48,21 +51,22 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
     if cycles is not None:
         return measure(_at_most(packed, mode, cycles, limits))
     candidates = candidate_cycles(packed)
-    low, high = 0, len(candidates) - 1
-    best = None
-    while low <= high:
+    low, high = 0, len(candidates)
+    while low < high:
         middle = (low + high) // 2
-        built = _build(packed, mode, candidates[middle])
+        built = _build(packed, mode, candidates[middle], draft=True)
         if built is not None and _fits(built[1], limits):
-            best, high = built[0], middle - 1
+            high = middle
         else:
             low = middle + 1
-    if best is None:
-        built = _build(packed, mode, candidates[-1])
-        if built is None:
-            raise InputError(f"{network.name}: no folding was found for any number of cycles")
-        raise InputError(_too_large(network, built[1], limits))
-    return measure(best)
+    for cycles in candidates[low:]:  # (packed in earnest, it may just fail to fit)
+        built = _build(packed, mode, cycles)
+        if built is not None and _fits(built[1], limits):
+            return measure(built[0])
+    built = _build(packed, mode, candidates[-1])
+    if built is None:
+        raise InputError(f"{network.name}: no folding was found for any number of cycles")
+    raise InputError(_too_large(network, built[1], limits))
 
 
 def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits) -> Plan:
@@ -73,12 +77,18 @@ def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits
     built = _build(packed, mode, cycles)
     if built is None:
         more = (count for count in candidate_cycles(packed) if count > cycles)
-        fewest = next((count for count in more if _build(packed, mode, count)), None)
+        fewest = next((count for count in more if _build(packed, mode, count, draft=True)), None)
         hint = f"the fewest are {fewest}" if fewest else "no folding was found for any number of cycles"
         raise InputError(f"{name}: {cycles} cycles a word cannot be reached; {hint}")
-    if not _fits(built[1], limits):
-        raise InputError(_too_large(packed.network, built[1], limits) + ", or allow more cycles")
-    return built[0]
+    if _fits(built[1], limits):
+        return built[0]
+    # The cheapest may want more of one resource than there is: a faster one, more evenly spread, may fit.
+    fewer = [count for count in candidate_cycles(packed) if count < cycles]
+    for count in fewer[:: -max(1, len(fewer) // _FASTER_TRIED)]:
+        faster = _build(packed, mode, count)
+        if faster is not None and _fits(faster[1], limits):
+            return faster[0]
+    raise InputError(_too_large(packed.network, built[1], limits) + ", or allow more cycles")
 
 
 def _check_mode(network: Network, mode: str | None) -> None:
@@ -94,10 +104,10 @@ def _check_mode(network: Network, mode: str | None) -> None:
         )
 
 
-def _build(packed: Packed, mode: str | None, cycles: int) -> tuple[Plan, Cost] | None:
+def _build(packed: Packed, mode: str | None, cycles: int, *, draft: bool = False) -> tuple[Plan, Cost] | None:
     """The cheapest plan of at most ``cycles`` cycles and what it costs; None where there is none."""
     try:
-        builder = StageBuilder(packed, mode=mode, cycles=cycles)
+        builder = StageBuilder(packed, mode=mode, cycles=cycles, draft=draft)
         return builder.build(), builder.cost
     except Infeasible:
         return None

@@ -15,7 +15,8 @@ from cs_hdl.rtl.streams import index_width
 if TYPE_CHECKING:
     from amaranth.hdl import Value
 
-    from cs_hdl.plan.lanes import LanesPlan, LaneTable
+    from cs_hdl.plan.lane_tables import LaneTable
+    from cs_hdl.plan.lanes import LanesPlan
 
 __all__ = ["Lane", "command_layout", "entry_layout", "write_layout"]
 
@@ -47,16 +48,18 @@ def command_layout(plan: LanesPlan) -> data.StructLayout:
     the padding; ``base`` in the table. Drain: ``drain``, ``drain_bank``, ``drain_kid``.
     """
     height, width, _ = plan.geometry.shape
+    # (The last group of a row may reach beyond it.)
+    columns = width + plan.geometry.kernel[1] + plan.engines * plan.geometry.stride[1]
     return data.StructLayout(
         {
             "valid": 1,
             "first": 1,
             "bank": 1,
             "slot": index_width(plan.ring_rows),
-            "word": signed(_signed_width(width + plan.geometry.kernel[1], plan.lane_beats)),
+            "word": signed(_signed_width(columns, plan.lane_beats)),
             "lane": index_width(plan.beat),
             "row": signed(_signed_width(height + plan.geometry.kernel[0], 1)),
-            "column": signed(_signed_width(width + plan.geometry.kernel[1], 1)),
+            "column": signed(_signed_width(columns, 1)),
             "base": index_width(plan.table_depth),
             "drain": 1,
             "drain_bank": 1,
@@ -83,6 +86,7 @@ class Lane(wiring.Component):
     plan: the folding.
     table: weights and kernel ids of this lane, and the bounds of its sums.
     row, column, part: place of the lane in the grid (kernel rows, kernel columns, slices of entries).
+    engine: which of the neighbouring output columns it works on.
     value_shape: shape of an activation, ``unsigned(8)`` or ``signed(8)``.
     sum_width: bits of the incoming partial sums.
 
@@ -106,9 +110,12 @@ class Lane(wiring.Component):
         part: int,
         value_shape: Shape,
         sum_width: int,
+        engine: int = 0,
     ) -> None:
         self._plan, self._table = plan, table
-        self._row, self._column, self._part = row, column, part
+        self._row, self._part = row, part
+        #: How many columns of the input the lane's first tap lies right of the command's.
+        self._shift = column * plan.lane_columns + engine * plan.geometry.stride[1]
         self._value_shape = value_shape
         command = command_layout(plan)
         super().__init__(
@@ -185,9 +192,9 @@ class Lane(wiring.Component):
         word = Signal.like(command.word)
         m.d.comb += [
             row.eq(command.row + self._row * plan.lane_rows),
-            column.eq(command.column + self._column * plan.lane_columns),
+            column.eq(command.column + self._shift),
             slot.eq(command.slot + self._row * plan.lane_rows),
-            word.eq(command.word + self._column * plan.lane_columns * plan.lane_beats),
+            word.eq(command.word + self._shift * plan.lane_beats),
         ]
         inside = Signal(reset_less=True)
         address = Signal(index_width(plan.ring_rows * plan.row_pitch), reset_less=True)

@@ -22,24 +22,32 @@ __all__ = ["LaneControl", "tag_layout"]
 
 
 def tag_layout(plan: LanesPlan) -> data.StructLayout:
-    """What goes with a drained sum: ``valid``, and ``address`` = pass * kernels_per_set + kernel id."""
-    return data.StructLayout({"valid": 1, "address": index_width(plan.passes * plan.kernels_per_set)})
+    """What goes with a drained sum.
+
+    ``valid``, ``address`` = drain * kernels_per_set + kernel id, and ``short``: its positions are the last
+    group of an output row, which may have fewer of them than there are engines.
+    """
+    return data.StructLayout({"valid": 1, "address": index_width(plan.drained), "short": 1})
 
 
 class LaneControl(wiring.Component):
     """Issues the commands of :func:`cs_hdl.rtl.lane.command_layout`.
 
-    Accumulating and draining are two counters of their own, tied together by two banks: a pass starts
-    when its bank is drained and (first pass of a row) its input rows are there; a drain starts when its
-    bank is full and (first pass of a position) the reorder buffer has a slot. In steady state a pass
-    takes ``max(steps, kernels_per_set)`` cycles with no bubble. After reset both banks are drained
-    once without a result, since LUT RAM has no reset.
+    Accumulating and draining are two counters of their own, tied together by two banks: a pass (or,
+    where its sets share accumulators, a whole position) starts when its bank is drained and (first pass
+    of a row) its input rows are there; a drain starts when its bank is full and (first of a position)
+    the reorder buffers have a slot. In steady state a drain is hidden behind the next accumulation, or
+    the other way round, with no bubble. After reset both banks are drained once without a result, since
+    LUT RAM has no reset.
+
+    All engines follow the same commands, each a cycle behind the one before and one output column on.
 
     Members
     -------
     command: registered; tag: what belongs to the drain in ``command``, in the same cycle.
     row_written: high for a cycle when an input row is complete; space: a slot for a further row is free.
-    slot_free: the reorder buffer can take one more position; reserve: one is taken, for a cycle.
+    slot_free: every reorder buffer can take one more position; reserve: one is taken, for a cycle, while
+        ``reserve_short`` says that the group is the last of its row.
     """
 
     def __init__(self, plan: LanesPlan) -> None:
@@ -52,6 +60,7 @@ class LaneControl(wiring.Component):
                 "space": Out(1),
                 "slot_free": In(1),
                 "reserve": Out(1),
+                "reserve_short": Out(1),
             }
         )
 
@@ -99,7 +108,7 @@ class LaneControl(wiring.Component):
         _, pass_last = self._counter(m, "turn", plan.passes, pass_end)
         position_end = Signal()
         m.d.comb += position_end.eq(pass_end & pass_last)
-        _, x_last = self._counter(m, "x", geometry.out[1], position_end)
+        _, x_last = self._counter(m, "x", plan.row_groups, position_end)
         line_end = Signal()
         m.d.comb += line_end.eq(position_end & x_last)
         y, y_last = self._counter(m, "y", geometry.out[0], line_end)
@@ -114,7 +123,11 @@ class LaneControl(wiring.Component):
         edge_word = Signal(command.word.shape(), init=-left * plan.lane_beats)
         edge_column = Signal(command.column.shape(), init=-left)
         with m.If(position_end):
-            m.d.sync += [edge_word.eq(edge_word + stride[1] * plan.lane_beats), edge_column.eq(edge_column + stride[1])]
+            step_columns = stride[1] * plan.engines
+            m.d.sync += [
+                edge_word.eq(edge_word + step_columns * plan.lane_beats),
+                edge_column.eq(edge_column + step_columns),
+            ]
             with m.If(x_last):
                 m.d.sync += [edge_word.eq(-left * plan.lane_beats), edge_column.eq(-left)]
         ring = plan.ring_rows
@@ -135,11 +148,12 @@ class LaneControl(wiring.Component):
 
         available = self._rows(m, y=y, line_end=line_end)
         bank = Signal()
-        running, row_running = Signal(), Signal()  # within a pass; within an output row
+        running, row_running = Signal(), Signal()  # within what is drained at once; within an output row
+        bank_end = position_end if plan.spanning else pass_end
         with m.If(step):
-            m.d.sync += [running.eq(~pass_end), row_running.eq(~line_end)]
+            m.d.sync += [running.eq(~bank_end), row_running.eq(~line_end)]
         m.d.comb += step.eq(running | (cleared & ~full.bit_select(bank, 1) & (row_running | available)))
-        with m.If(pass_end):
+        with m.If(bank_end):
             m.d.comb += set_full.bit_select(bank, 1).eq(1)
             m.d.sync += bank.eq(~bank)
         m.d.sync += [
@@ -173,8 +187,8 @@ class LaneControl(wiring.Component):
         with m.If(line_end):
             m.d.comb += release.eq(released)
         late: Value = release
-        # The last lane reads its entry a chain's length after the command was made.
-        for cycle in range(plan.lanes + 3):
+        # The last lane of the last engine reads its entry this much later than the command was made.
+        for cycle in range(plan.lanes + plan.engines + 2):
             stage = Signal(range(most + 1), name=f"release_{cycle}")
             m.d.sync += stage.eq(late)
             late = stage
@@ -190,9 +204,15 @@ class LaneControl(wiring.Component):
         kid, kid_last = self._counter(m, "kid", plan.kernels_per_set, step)
         end = Signal()
         m.d.comb += end.eq(step & kid_last)
-        address, _ = self._counter(m, "address", plan.passes * plan.kernels_per_set, step & cleared)
+        address, position_end = self._counter(m, "address", plan.drained, step & cleared)
         starts_position = Signal()
         m.d.comb += starts_position.eq(address == 0)
+        if plan.engines > 1:
+            ends_position = Signal()
+            m.d.comb += ends_position.eq(step & cleared & position_end)
+            _, short = self._counter(m, "drained_group", plan.row_groups, ends_position)
+            m.d.comb += self.reserve_short.eq(short)
+            m.d.sync += self.tag.short.eq(short)
         ready = full.bit_select(bank, 1) & (~starts_position | self.slot_free)
         m.d.comb += [
             step.eq(running | ~cleared | ready),

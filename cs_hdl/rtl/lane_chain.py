@@ -1,0 +1,186 @@
+"""One engine: a chain of lanes, and behind it merging, bias and scale, and the channel order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from cs_hdl.plan.lane_timing import column_kernels
+from cs_hdl.rtl.lane import Lane, command_layout, write_layout
+from cs_hdl.rtl.lane_control import tag_layout
+from cs_hdl.rtl.merge_guests import MergeGuests
+from cs_hdl.rtl.reorder import Reorder
+from cs_hdl.rtl.requantise import Requantiser
+from cs_hdl.rtl.streams import value_shape, values_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amaranth.hdl import Value
+
+    from cs_hdl.combine.packed import PackedLayer
+    from cs_hdl.network import Requantise
+    from cs_hdl.plan.lane_tables import LaneTable
+    from cs_hdl.plan.lanes import LanesPlan
+
+__all__ = ["LaneChain"]
+
+
+class LaneChain(wiring.Component):
+    """Works on every ``plan.engines``-th output column, from column ``engine`` on.
+
+    Parameters
+    ----------
+    packed: the complementary sets; plan: the folding; tables: what its lanes hold.
+    engine: which of the engines this is.
+    biases: one a kernel; requantise: None for the exact sums.
+    dtype, output_dtype: of an input value and of a result.
+
+    Members
+    -------
+    command, tag, write: from the control and the writer, or from the engine before.
+    next_command, next_tag, next_write: the same a cycle later, for the engine behind.
+    slot_free, reserve: see :class:`~cs_hdl.rtl.reorder.Reorder`.
+    o: ``values_layout(output_dtype, plan.output_lanes)``.
+    """
+
+    def __init__(
+        self,
+        *,
+        packed: PackedLayer,
+        plan: LanesPlan,
+        tables: Sequence[LaneTable],
+        engine: int,
+        biases: Sequence[int],
+        requantise: Requantise | None,
+        dtype: str,
+        output_dtype: str,
+    ) -> None:
+        self._packed, self._plan, self._tables, self._engine = packed, plan, tables, engine
+        self._biases, self._requantise = biases, requantise
+        self._dtype, self._output_dtype = dtype, output_dtype
+        command, tag, write = command_layout(plan), tag_layout(plan), write_layout(plan, value_shape(dtype))
+        super().__init__(
+            {
+                "command": In(command),
+                "tag": In(tag),
+                "write": In(write),
+                "next_command": Out(command),
+                "next_tag": Out(tag),
+                "next_write": Out(write),
+                "slot_free": Out(1),
+                "reserve": In(1),
+                "o": Out(stream.Signature(values_layout(output_dtype, plan.output_lanes))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        plan = self._plan
+        m.submodules.reorder = reorder = Reorder(
+            places=self._places(),
+            columns=plan.set_columns,
+            depth=plan.drained,
+            slots=plan.slots,
+            lanes=plan.output_lanes,
+            dtype=self._output_dtype,
+        )
+        connect(m, reorder.o, flipped(self.o))
+        m.d.comb += [self.slot_free.eq(reorder.slot_free), reorder.reserve.eq(self.reserve)]
+        sums = self._lanes(m)
+        valid: Value = self.tag.valid
+        if self._engine >= plan.last_group:
+            valid = valid & ~self.tag.short  # nothing to do in the last group of a row
+        valid, address = self._delayed(m, [valid, self.tag.address], plan.chain_latency - 1, "tag")
+        low, high = self._tables[-1].chain_low, self._tables[-1].chain_high
+        if plan.merge_latency:
+            sums, valid, address = self._merge(m, sums, valid, address)
+            low, high = 2 * low, 2 * high
+        scales = [self._scale(column, low, high) for column in range(plan.set_columns)]
+        latency = max(scale.latency for scale in scales)
+        for column, scale in enumerate(scales):
+            m.submodules[f"scale_{column}"] = scale
+            m.d.comb += [scale.en.eq(1), scale.i.eq(sums[column]), scale.address.eq(address)]
+            (value,) = self._delayed(m, [scale.o], latency - scale.latency, f"scaled_{column}")
+            m.d.comb += reorder.write.values[column].eq(value)
+        write_valid, write_address = self._delayed(m, [valid, address], latency, "write")
+        m.d.comb += [reorder.write.valid.eq(write_valid), reorder.write.address.eq(write_address)]
+        if self._engine < plan.engines - 1:
+            m.d.sync += [self.next_tag.eq(self.tag), self.next_write.eq(self.write)]
+        return m
+
+    @staticmethod
+    def _delayed(m: Module, values: list[Value], cycles: int, name: str) -> list[Value]:
+        for cycle in range(cycles):
+            stages: list[Value] = [Signal(v.shape(), name=f"{name}_{i}_{cycle}") for i, v in enumerate(values)]
+            for stage, value in zip(stages, values, strict=True):
+                m.d.sync += stage.eq(value)
+            values = stages
+        return values
+
+    def _lanes(self, m: Module) -> Value:
+        """The chain: returns the sums behind the last lane."""
+        plan = self._plan
+        command: Value = self.command
+        sums: Value | None = None
+        sum_width = 1
+        for index, table in enumerate(self._tables):
+            place, part = divmod(index, plan.slices)
+            row, column = divmod(place, plan.columns)
+            lane = Lane(
+                plan=plan,
+                table=table,
+                row=row,
+                column=column,
+                part=part,
+                value_shape=value_shape(self._dtype),
+                sum_width=sum_width,
+                engine=self._engine,
+            )
+            m.submodules[f"lane_{index}"] = lane
+            m.d.comb += [lane.command.eq(command), lane.write.eq(self.write)]
+            if sums is not None:
+                m.d.comb += lane.sums.eq(sums)
+            command, sums, sum_width = lane.next_command, lane.next_sums, table.chain_width
+            if index == 0 and self._engine < plan.engines - 1:
+                m.d.comb += self.next_command.eq(lane.next_command)
+        assert sums is not None
+        return sums
+
+    def _merge(self, m: Module, sums: Value, valid: Value, address: Value) -> tuple[Value, Value, Value]:
+        plan, spanning = self._plan, self._packed.spanning
+        assert spanning is not None
+        m.submodules.merge = merge = MergeGuests(
+            guests=spanning.guests, depth=plan.drained, width=self._tables[-1].chain_width
+        )
+        m.d.comb += [merge.i.eq(sums), merge.address.eq(address)]
+        valid, address = self._delayed(m, [valid, address], plan.merge_latency, "merged")
+        return merge.o, valid, address
+
+    def _places(self) -> list[tuple[int, int]]:
+        """For each channel: the set column and the address in it where its sum is drained."""
+        plan, spanning = self._plan, self._packed.spanning
+        places = [(0, 0)] * plan.out_channels
+        for number, members in enumerate(self._packed.sets[: plan.drains * plan.set_columns]):
+            drain, column = divmod(number, plan.set_columns)
+            for kid, kernel in enumerate(members):
+                if kernel >= 0 and not (spanning is not None and kid in spanning.guests[column]):
+                    places[kernel] = (column, drain * plan.kernels_per_set + kid)
+        return places
+
+    def _scale(self, column: int, low: int, high: int) -> Requantiser:
+        """Bias and scale of the kernels that are drained in ``column``, by address."""
+        kernels = column_kernels(self._packed, self._plan, column)
+        scale = self._requantise
+        multipliers, shifts = scale.of_channels(kernels) if scale is not None else ([], [])
+        return Requantiser(
+            low=low,
+            high=high,
+            biases=[self._biases[kernel] for kernel in kernels],
+            multipliers=multipliers,
+            shifts=shifts,
+            dtype=self._output_dtype,
+        )
