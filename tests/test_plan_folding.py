@@ -12,7 +12,7 @@ from cs_hdl.combine.masks import complementary_masks
 from cs_hdl.combine.packed import combine
 from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.network import Conv2d, LocalKWTA, Network, Tensor
-from cs_hdl.plan.folding import fold_lanes, lane_cycles, row_demand
+from cs_hdl.plan.folding import fold_lanes, lane_cycles, realise, row_demand
 from cs_hdl.plan.geometry import Geometry, weight_geometry
 from cs_hdl.plan.lane_tables import lane_tables
 
@@ -38,21 +38,31 @@ def layer_of(seed, *, small=False):
 
 
 def foldings(seed, *, small=False):
-    """Every folding that a number of cycles leads to, for pairs and for dense values."""
+    """Foldings that numbers of cycles lead to, for pairs and for dense values, the layer packed for each."""
     packed, kernels, geometry, winners = layer_of(seed, small=small)
     for sparse, entries in ((True, winners), (False, geometry.shape[2])):
         for beat in {1, min(2, entries), entries}:
             options = {"entries": entries, "beat": beat, "sparse": sparse}
-            for cycles in sorted(lane_cycles(packed, geometry, **options)):
+            every = sorted(lane_cycles(packed, geometry, **options))
+            for cycles in [*every[:: -(-len(every) // 4)], every[-1]]:
                 plan = fold_lanes(packed, geometry, output_lanes=1, cycles=cycles, **options)
-                yield packed, kernels, geometry, cycles, plan
+                assert plan is not None
+                found = realise(packed, kernels, plan, cycles=cycles)
+                if found is None:  # single weights did not fit as closely as hoped: whole kernels do
+                    plan = fold_lanes(packed, geometry, output_lanes=1, cycles=cycles, spanning=False, **options)
+                    assert plan is not None
+                    found = realise(packed, kernels, plan, cycles=cycles)
+                assert found is not None
+                yield found[0], kernels, geometry, cycles, found[1]
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_cycles_are_kept_and_everything_has_a_place(seed):
     found = 0
     for packed, _, geometry, cycles, plan in foldings(seed):
-        assert plan is not None and plan.cycles <= cycles
+        assert plan.cycles <= cycles and plan.kernels_per_set >= packed.kernels_per_set
+        assert plan.engines <= geometry.out[1] and 1 <= plan.last_group <= plan.engines
+        assert (packed.spanning is not None) == plan.spanning
         assert plan.rows * plan.lane_rows >= geometry.kernel[0]
         assert plan.columns * plan.lane_columns >= geometry.kernel[1]
         assert plan.slices * plan.lane_entries >= plan.entries
@@ -129,9 +139,12 @@ def test_bounds_are_what_the_worst_input_reaches(seed):
         for table in lane_tables(packed, plan, dtype_range("uint8")):
             weights, ids = table.weights.reshape(shape).astype(int), table.kernel_ids.reshape(shape)
             own = []
-            for key in itertools.product(range(plan.passes), range(plan.set_columns), range(packed.kernels_per_set)):
-                turn, column, kid = key
-                taps = np.where(ids[turn, ..., column] == kid, weights[turn, ..., column], 0)
+            for key in itertools.product(range(plan.drains), range(plan.set_columns), range(packed.kernels_per_set)):
+                drain, column, kid = key
+                turns = slice(None) if plan.spanning else slice(drain, drain + 1)
+                taps = np.where(ids[turns, ..., column] == kid, weights[turns, ..., column], 0)
+                # (All turns' weights of a tap meet the same values.)
+                taps = np.moveaxis(taps, 0, 1).reshape(taps.shape[1], -1)
                 own.append(extreme_sums(taps.tolist(), plan.lane_entries))
                 chain[key] = chain.get(key, np.zeros(2, dtype=int)) + own[-1]
             assert (table.low, table.high) == (min(low for low, _ in own), max(high for _, high in own))
@@ -174,6 +187,13 @@ def test_cheaper_foldings_take_fewer_multipliers():
         assert plan is not None and plan.cycles <= cycles
         multipliers.append(plan.multipliers)
     assert multipliers == sorted(multipliers, reverse=True) and multipliers[0] > multipliers[-1]
+
+
+def test_the_foldings_of_the_tests_are_of_all_kinds():
+    plans = [plan for seed in range(12) for *_, plan in foldings(seed)]
+    assert {plan.spanning for plan in plans} == {True, False}
+    assert any(plan.spanning and plan.set_columns > 1 for plan in plans)
+    assert any(plan.engines > 1 for plan in plans) and any(plan.passes > 1 for plan in plans)
 
 
 def test_no_folding_is_none():

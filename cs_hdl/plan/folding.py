@@ -28,6 +28,8 @@ __all__ = ["fold_lanes", "lane_cycles", "realise", "row_demand"]
 _WHOLE_WORDS_BITS = 2**16
 #: Cycles from the last lane to the reorder buffer and out of it, at most.
 _TAIL = 14
+#: LUTs of a multiplier's accumulators, at least.
+_LUTS_PER_MULTIPLIER = 150
 #: Turns of a multiplier up to which packing by single weights is given one more than the bound asks for.
 _FEW_TURNS = 8
 #: Packings by single weights that are tried before a folding is given up.
@@ -75,6 +77,7 @@ class _Packing:
     spanning: bool
 
 
+@lru_cache(maxsize=64)
 def _set_sizes(packed: PackedLayer) -> list[tuple[int, int]]:
     """Kernels a set and the number of sets, if sets are cut into ever more parts: drains get shorter."""
     most = packed.kernels_per_set
@@ -194,8 +197,8 @@ def fold_lanes(
                 multipliers = lanes * engines * ceil_div(packing.sets, packing.passes)
                 if packing.spanning and not spanning:
                     continue
-                if best is not None and multipliers * LUTS_PER_DSP > best[0]:
-                    continue  # the multipliers alone cost more
+                if best is not None and multipliers * (LUTS_PER_DSP + _LUTS_PER_MULTIPLIER) > best[0]:
+                    continue  # the multipliers and their accumulators alone cost more
                 plan = _make(
                     packing,
                     geometry,
