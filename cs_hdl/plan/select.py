@@ -10,7 +10,18 @@ from cs_hdl.plan.sorting import selection_networks
 if TYPE_CHECKING:
     from cs_hdl.plan.stages import ArgMaxStage, GlobalKWTAStage, LocalKWTAStage
 
-__all__ = ["argmax_latency", "first_give", "global_kwta_cycles", "global_kwta_latency", "local_kwta_latency"]
+__all__ = [
+    "argmax_latency",
+    "first_give",
+    "global_kwta_cycles",
+    "global_kwta_latency",
+    "local_kwta_latency",
+    "threshold_interval",
+    "threshold_latency",
+    "threshold_search",
+]
+
+_VALUE_BITS = 8
 
 
 def local_kwta_latency(stage: LocalKWTAStage) -> int:
@@ -42,6 +53,24 @@ def first_give(features: int, winners: int, lanes: int) -> int:
         # The first beat behind which no more than `may_lack` values, hence winners, are still to come.
         first = max(first, ceil_div(features - may_lack, lanes) - 1 - out_beat)
     return first
+
+
+def threshold_search(features: int, scan: int) -> int:
+    """Cycles of the threshold search: a pass a bit over all rows of ``scan`` values, 3 cycles between passes."""
+    return _VALUE_BITS * (ceil_div(features, scan) + 3)
+
+
+def threshold_interval(features: int, scan: int) -> int:
+    """Cycles a group of the threshold k-WTA: the search, a cycle to start it, and a value a cycle to be given.
+
+    The next group comes in while this one is given, a cycle behind.
+    """
+    return threshold_search(features, scan) + 1 + features
+
+
+def threshold_latency(features: int, scan: int) -> int:
+    """Cycles from a group's last input beat to its last output beat: the search, all values, 6 steps around them."""
+    return 1 + threshold_search(features, scan) + features + 5
 
 
 def argmax_latency(stage: ArgMaxStage) -> int:
