@@ -13,7 +13,7 @@ from cs_hdl.plan.folding import fold_lanes
 from cs_hdl.plan.geometry import pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
 from cs_hdl.plan.plan import Plan
-from cs_hdl.plan.select import global_kwta_cycles
+from cs_hdl.plan.select import densify_cycles, global_kwta_cycles
 from cs_hdl.plan.stages import (
     ArgMaxStage,
     ConstantsStage,
@@ -302,15 +302,14 @@ class StageBuilder:
         """Winners back to a dense tensor, in as few lanes as the cycles allow."""
         assert tensor.winners is not None
         channels, positions, pairs = tensor.shape[2], tensor.shape[0] * tensor.shape[1], self._lanes
-        written = ceil_div(tensor.winners, pairs) * pairs
         # A global k-WTA stands still while a beat waits: a queue takes all its winners at once.
         burst = pairs > 1 and isinstance(self._stages[-1], GlobalKWTAStage)
         queue = ceil_div(tensor.winners, pairs) + 2 if burst else 0
         for lanes in (1 << n for n in range(channels.bit_length())):
             if positions > 1 and channels % lanes:
                 continue
-            cycles = positions * max(written, ceil_div(channels, lanes))
-            if cycles <= self._cycles:
+            interval = densify_cycles(channels, tensor.winners, pairs, lanes)
+            if interval is not None and (cycles := positions * interval) <= self._cycles:
                 self._push(
                     DensifyStage(
                         layer=index,

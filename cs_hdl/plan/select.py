@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "argmax_latency",
+    "densify_cycles",
+    "densify_delay",
     "first_give",
     "global_kwta_cycles",
     "global_kwta_latency",
@@ -22,6 +24,8 @@ __all__ = [
 ]
 
 _VALUE_BITS = 8
+#: Beats of a position above which a densify stage has block RAM: LUT RAM of 256 beats took 1,862 LUTs at 100 MHz.
+_MOST_LUT_RAM_BEATS = 128
 
 
 def local_kwta_latency(stage: LocalKWTAStage) -> int:
@@ -76,3 +80,17 @@ def threshold_latency(features: int, scan: int) -> int:
 def argmax_latency(stage: ArgMaxStage) -> int:
     """Cycles from a word's last input beat to its result."""
     return (min(stage.lanes, stage.values) - 1).bit_length() + 2
+
+
+def densify_delay(channels: int, lanes: int) -> int:
+    """Cycles that a densify stage's memories take longer: 1 where they are block RAM, else 0."""
+    return int(ceil_div(channels, lanes) > _MOST_LUT_RAM_BEATS)
+
+
+def densify_cycles(channels: int, winners: int, pairs: int, lanes: int) -> int | None:
+    """Cycles a position of a densify stage: a pair a cycle in, a beat a cycle out, in two memories in turn.
+
+    None where block RAM makes it one more at every other position: with as many pairs as beats.
+    """
+    written, read = ceil_div(winners, pairs) * pairs, ceil_div(channels, lanes)
+    return None if written == read and densify_delay(channels, lanes) else max(written, read)

@@ -17,7 +17,7 @@ from cs_hdl.plan.build_stages import constants_graph
 from cs_hdl.plan.lane_timing import lanes_times
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.scale import channel_scale
-from cs_hdl.plan.select import argmax_latency, global_kwta_latency, local_kwta_latency
+from cs_hdl.plan.select import argmax_latency, densify_delay, global_kwta_latency, local_kwta_latency
 from cs_hdl.plan.stages import (
     ArgMaxStage,
     ConstantsStage,
@@ -122,14 +122,15 @@ def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:
 def _densify_times(stage: DensifyStage, times: Times) -> Times:
     """One pair a cycle in; a beat a cycle out, of two memories in turn."""
     in_beats, out_beats = ceil_div(stage.winners, stage.pairs), ceil_div(stage.channels, stage.lanes)
+    delay = densify_delay(stage.channels, stage.lanes)
     written, result = -1, []
     read_ends: list[int] = []
     for position in range(len(times) // in_beats):
         if position >= 2:  # its memory must have been read and cleared
-            written = max(written, read_ends[position - 2])
+            written = max(written, read_ends[position - 2] + delay)
         for beat in range(in_beats):
             written = max(written + 1, int(times[position * in_beats + beat])) + stage.pairs - 1
         first = max(written + 1, read_ends[-1] + 1 if read_ends else 0)
         read_ends.append(first + out_beats - 1)
-        result.append(first + 1 + np.arange(out_beats, dtype=np.int64))
+        result.append(first + 1 + delay + np.arange(out_beats, dtype=np.int64))
     return np.concatenate(result)
