@@ -129,8 +129,12 @@ class ThresholdKWTA(wiring.Component):
         m.d.sync += started.eq(emitting)
         with m.If(emitting & ~started):
             m.d.sync += full.eq(0)
+        # Never read where it is written in that cycle, so a block RAM needs nothing around it.
         memory = m.submodules.memory = Memory(
-            shape=data.ArrayLayout(8 * self._lanes, self._parts), depth=self._rows, init=[]
+            shape=data.ArrayLayout(8 * self._lanes, self._parts),
+            depth=self._rows,
+            init=[],
+            attrs={"no_rw_check": 1},
         )
         write = memory.write_port(granularity=1)
         m.d.comb += [
@@ -205,7 +209,9 @@ class ThresholdKWTA(wiring.Component):
             m.d.sync += lacking.eq(lacking - 1)
 
         pair = data.StructLayout({"value": 8, "index": index_width(self._features)})
-        memory = m.submodules.winners = Memory(shape=pair, depth=self._winners, init=[])
+        memory = m.submodules.winners = Memory(
+            shape=pair, depth=self._winners, init=[], attrs={"no_rw_check": 1}
+        )
         write, read = memory.write_port(), memory.read_port()
         index = Signal(pair["index"].shape)
         m.d.comb += [write.en.eq(wins), write.data.value.eq(kept), write.data.index.eq(index)]
