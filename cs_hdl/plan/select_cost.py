@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from cs_hdl.plan.cost import Cost, block_rams
 from cs_hdl.plan.lanes import ceil_div
-from cs_hdl.plan.select import first_give
 from cs_hdl.plan.sorting import selection_networks
 
 if TYPE_CHECKING:
@@ -20,11 +19,13 @@ __all__ = ["histogram_cost", "histogram_parts", "sorting_cost", "sorting_parts",
 _VALUE_BITS = 8
 #: LUTs of a 16 x 4 memory, its write port counted; and what Yosys takes both kinds of memory to cost.
 _LUTS_PER_RAM = 6
-_WEIGHT_OF_RAM, _WEIGHT_OF_BLOCK = 4, 64
+_WEIGHT_OF_RAM, _WEIGHT_OF_BLOCK = 4, 90
 
 
 def _memory(depth: int, width: int) -> Cost:
     """A memory as Yosys chooses it: LUT RAM, or block RAM where that takes less of its own measure."""
+    if depth == 1:
+        return Cost()  # registers
     pieces, blocks = ceil_div(depth, 16) * ceil_div(width, 4), block_rams(depth, width)
     if pieces * _WEIGHT_OF_RAM > blocks * _WEIGHT_OF_BLOCK:
         return Cost(block_ram=blocks)
@@ -63,7 +64,6 @@ def histogram_parts(stage: GlobalKWTAStage) -> tuple[list[float], Cost]:
     pair = _VALUE_BITS + max(1, (features - 1).bit_length())
     rows = 1 << (ceil_div(winners, lanes) + 1).bit_length()
     memories = _memory(ceil_div(features, lanes) + 2, _VALUE_BITS * lanes) * 2 + _memory(rows, pair) * lanes
-    assert first_give(features, winners, lanes) >= 0
     return [counter, lanes, lanes * lanes * pair, pair, 1], memories
 
 
@@ -73,19 +73,19 @@ def histogram_cost(stage: GlobalKWTAStage) -> Cost:
 
 
 def threshold_parts(stage: ThresholdKWTAStage) -> tuple[list[float], Cost]:
-    """Values compared at once, bits of the counters, one; and both memories."""
+    """Values compared at once, the same times the levels of adding up, bits of the counters, one; both memories."""
     features, winners, scan, parts = stage.features, stage.winners, stage.scan, stage.scan // stage.lanes
     index = max(1, (features - 1).bit_length())
     rows = ceil_div(features, scan)
     values = _memory(rows, _VALUE_BITS * scan)
     if not values.block_ram:  # each part is written alone
         values = _memory(rows, _VALUE_BITS * stage.lanes) * parts
-    return [scan, index + winners.bit_length(), 1], values + _memory(winners, _VALUE_BITS + index)
+    return [scan, scan * (scan - 1).bit_length(), index + winners.bit_length(), 1], values + _memory(winners, _VALUE_BITS + index)
 
 
 def threshold_cost(stage: ThresholdKWTAStage) -> Cost:
     """Of :class:`cs_hdl.rtl.threshold_kwta.ThresholdKWTA`."""
-    return _weighted([15.0, 8.0, 60.0], *threshold_parts(stage))
+    return _weighted([14.9, 0.73, 8.1, 44.0], *threshold_parts(stage))
 
 
 def _weighted(factors: list[float], parts: list[float], memory: Cost) -> Cost:
