@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from stream_harness import run_stream
 
+from cs_hdl.plan.select import densify_cycles, densify_delay
 from cs_hdl.rtl.densify import Densify
 
 # channels, winners, pairs, lanes
@@ -18,6 +19,11 @@ SIZES = [
     (16, 5, 4, 8),
     (40, 5, 1, 2),
     (5, 4, 4, 4),
+    # Block RAM: more beats out than pairs in, fewer, as many (where the memories cost a cycle), and several lanes.
+    (130, 3, 1, 1),
+    (130, 129, 3, 1),
+    (129, 129, 1, 1),
+    (258, 9, 2, 2),
 ]
 
 
@@ -37,7 +43,7 @@ def make_positions(rng, count, channels, winners, pairs):
     return beats, dense
 
 
-def run(channels, winners, pairs, lanes, *, count=12, **options):
+def run(channels, winners, pairs, lanes, *, count=7, **options):
     beats, dense = make_positions(np.random.default_rng(channels), count, channels, winners, pairs)
     out_beats = -(-channels // lanes)
     dut = Densify(channels=channels, winners=winners, pairs=pairs, lanes=lanes)
@@ -53,9 +59,14 @@ def test_full_rate(channels, winners, pairs, lanes):
     result = run(channels, winners, pairs, lanes, seed=1)
     in_beats, out_beats = -(-winners // pairs), -(-channels // lanes)
     first = result.out_cycles[0]
-    assert first == result.in_cycles[in_beats - 1] + 2
+    assert first == result.in_cycles[in_beats - 1] + 2 + densify_delay(channels, lanes)
     ends = result.out_cycles[out_beats - 1 :: out_beats]
-    assert np.diff(ends)[2:].tolist() == [max(in_beats * pairs, out_beats)] * (len(ends) - 3)
+    interval = max(in_beats * pairs, out_beats)
+    if densify_cycles(channels, winners, pairs, lanes) is None:
+        assert np.diff(ends)[2:].tolist() == [interval, interval + 1] * (len(ends) // 2 - 1)
+    else:
+        assert np.diff(ends)[2:].tolist() == [interval] * (len(ends) - 3)
+        assert interval == densify_cycles(channels, winners, pairs, lanes)
 
 
 @pytest.mark.parametrize("channels, winners, pairs, lanes", SIZES)

@@ -14,20 +14,20 @@ from cs_hdl.plan.folding import fold_lanes, realise
 from cs_hdl.plan.geometry import pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
 from cs_hdl.plan.plan import Plan
-from cs_hdl.plan.select import global_kwta_cycles
+from cs_hdl.plan.select import densify_cycles
 from cs_hdl.plan.stages import (
     ArgMaxStage,
     ConstantsStage,
     DensifyStage,
     GlobalKWTAStage,
     LanesStage,
-    LocalKWTAStage,
     NarrowStage,
     PoolStage,
     Stage,
     WidenStage,
 )
 from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors
+from cs_hdl.plan.winners import cheapest_way
 
 if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
@@ -251,39 +251,24 @@ class StageBuilder:
         )
 
     def _local_kwta(self, index: int, layer: LocalKWTA) -> None:
-        tensor, lanes = self._network.tensors[index], self._lanes
-        channels, positions = tensor.shape[2], tensor.shape[0] * tensor.shape[1]
-        if lanes not in beat_lanes(channels):
-            raise Infeasible
-        beats = ceil_div(channels, lanes)
-        pairs = ceil_div(layer.winners, beats)
-        self._push(
-            LocalKWTAStage(
-                layer=index,
-                cycles=positions * beats,
-                channels=channels,
-                winners=layer.winners,
-                beats=beats,
-                pairs=pairs,
-            ),
-            Cost(lut=40 * lanes * max(1, lanes.bit_length()) + 60 * layer.winners * beats.bit_length()),
-        )
-        self._lanes = pairs
+        tensor = self._network.tensors[index]
+        self._select(index, groups=tensor.shape[0] * tensor.shape[1], features=tensor.shape[2], winners=layer.winners)
 
     def _global_kwta(self, index: int, layer: GlobalKWTA) -> None:
-        tensor, lanes = self._network.tensors[index], self._lanes
-        if tensor.shape[2] % lanes and tensor.size != tensor.shape[2]:
+        tensor = self._network.tensors[index]
+        if tensor.shape[2] % self._lanes and tensor.size != tensor.shape[2]:
             raise Infeasible
-        self._push(
-            GlobalKWTAStage(
-                layer=index,
-                cycles=global_kwta_cycles(tensor.size, lanes),
-                features=tensor.size,
-                winners=layer.winners,
-                lanes=lanes,
-            ),
-            Cost(lut=500 + 500 * lanes) + memory_cost(3 * tensor.size, 8),
+        self._select(index, groups=1, features=tensor.size, winners=layer.winners)
+
+    def _select(self, index: int, *, groups: int, features: int, winners: int) -> None:
+        """The cheapest of sorting, histogram and search."""
+        way = cheapest_way(
+            layer=index, groups=groups, features=features, winners=winners, lanes=self._lanes, cycles=self._cycles
         )
+        if way is None:
+            raise Infeasible
+        self._push(way.stage, way.cost)
+        self._lanes = way.pairs
 
     def _argmax(self, index: int) -> None:
         tensor = self._network.tensors[index]
@@ -321,15 +306,14 @@ class StageBuilder:
         """Winners back to a dense tensor, in as few lanes as the cycles allow."""
         assert tensor.winners is not None
         channels, positions, pairs = tensor.shape[2], tensor.shape[0] * tensor.shape[1], self._lanes
-        written = ceil_div(tensor.winners, pairs) * pairs
-        # A global k-WTA stands still while a beat waits: a queue takes all its winners at once.
+        # A histogram stands still while a beat waits: a queue takes all its winners at once.
         burst = pairs > 1 and isinstance(self._stages[-1], GlobalKWTAStage)
         queue = ceil_div(tensor.winners, pairs) + 2 if burst else 0
         for lanes in (1 << n for n in range(channels.bit_length())):
             if positions > 1 and channels % lanes:
                 continue
-            cycles = positions * max(written, ceil_div(channels, lanes))
-            if cycles <= self._cycles:
+            interval = densify_cycles(channels, tensor.winners, pairs, lanes)
+            if interval is not None and (cycles := positions * interval) <= self._cycles:
                 self._push(
                     DensifyStage(
                         layer=index,

@@ -10,6 +10,7 @@ from cs_hdl.plan.geometry import pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.select import global_kwta_cycles
 from cs_hdl.plan.widths import beat_lanes, divisors
+from cs_hdl.plan.winners import threshold_cycles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,11 @@ def candidate_cycles(packed: Packed) -> list[int]:
             found |= {height * width * ceil_div(tensor.shape[2], lanes) for lanes in beat_lanes(tensor.shape[2])}
         elif isinstance(layer, GlobalKWTA):
             found |= {global_kwta_cycles(tensor.size, lanes) for lanes in beat_lanes(tensor.size)}
+            found |= threshold_cycles(groups=1, features=tensor.size)
         elif isinstance(layer, LocalKWTA):
-            found |= {tensor.shape[0] * tensor.shape[1] * count for count in range(1, layer.winners + 1)}
+            groups = tensor.shape[0] * tensor.shape[1]
+            found |= {groups * count for count in range(1, layer.winners + 1)}
+            found |= threshold_cycles(groups=groups, features=tensor.shape[2])
     return sorted(found)
 
 

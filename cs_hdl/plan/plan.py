@@ -14,6 +14,7 @@ from cs_hdl.network import Network, Tensor, WeightLayer
 from cs_hdl.plan import stages as stage_types
 from cs_hdl.plan.geometry import Geometry, weight_geometry
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
+from cs_hdl.plan.select import densify_delay
 from cs_hdl.plan.stages import ConstantsStage, DensifyStage, LanesStage, Stage
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ class Plan:
     def warm_up_cycles(self) -> int:
         """Cycles after reset in which memories without a reset are cleared and no word is taken."""
         lanes = (2 * stage.lanes.kernels_per_set for stage in self.stages if isinstance(stage, LanesStage))
-        dense = (2 * ceil_div(s.channels, s.lanes) for s in self.stages if isinstance(s, DensifyStage))
+        dense = (
+            2 * ceil_div(s.channels, s.lanes) + densify_delay(s.channels, s.lanes)
+            for s in self.stages
+            if isinstance(s, DensifyStage)
+        )
         return max([0, *lanes, *dense])
 
     @property

@@ -10,7 +10,22 @@ from cs_hdl.plan.sorting import selection_networks
 if TYPE_CHECKING:
     from cs_hdl.plan.stages import ArgMaxStage, GlobalKWTAStage, LocalKWTAStage
 
-__all__ = ["argmax_latency", "first_give", "global_kwta_cycles", "global_kwta_latency", "local_kwta_latency"]
+__all__ = [
+    "argmax_latency",
+    "densify_cycles",
+    "densify_delay",
+    "first_give",
+    "global_kwta_cycles",
+    "global_kwta_latency",
+    "local_kwta_latency",
+    "threshold_interval",
+    "threshold_latency",
+    "threshold_search",
+]
+
+_VALUE_BITS = 8
+#: Beats of a position above which a densify stage has block RAM: LUT RAM of 256 beats took 1,862 LUTs at 100 MHz.
+_MOST_LUT_RAM_BEATS = 128
 
 
 def local_kwta_latency(stage: LocalKWTAStage) -> int:
@@ -44,6 +59,38 @@ def first_give(features: int, winners: int, lanes: int) -> int:
     return first
 
 
+def threshold_search(features: int, scan: int) -> int:
+    """Cycles of the threshold search: a pass a bit over all rows of ``scan`` values, 3 cycles between passes."""
+    return _VALUE_BITS * (ceil_div(features, scan) + 3)
+
+
+def threshold_interval(features: int, scan: int) -> int:
+    """Cycles a group of the threshold k-WTA: the search, a cycle to start it, and a value a cycle to be given.
+
+    The next group comes in while this one is given, a cycle behind.
+    """
+    return threshold_search(features, scan) + 1 + features
+
+
+def threshold_latency(features: int, scan: int) -> int:
+    """Cycles from a group's last input beat to its last output beat: the search, all values, 6 steps around them."""
+    return 1 + threshold_search(features, scan) + features + 5
+
+
 def argmax_latency(stage: ArgMaxStage) -> int:
     """Cycles from a word's last input beat to its result."""
     return (min(stage.lanes, stage.values) - 1).bit_length() + 2
+
+
+def densify_delay(channels: int, lanes: int) -> int:
+    """Cycles that a densify stage's memories take longer: 1 where they are block RAM, else 0."""
+    return int(ceil_div(channels, lanes) > _MOST_LUT_RAM_BEATS)
+
+
+def densify_cycles(channels: int, winners: int, pairs: int, lanes: int) -> int | None:
+    """Cycles a position of a densify stage: a pair a cycle in, a beat a cycle out, in two memories in turn.
+
+    None where block RAM makes it one more at every other position: with as many pairs as beats.
+    """
+    written, read = ceil_div(winners, pairs) * pairs, ceil_div(channels, lanes)
+    return None if written == read and densify_delay(channels, lanes) else max(written, read)

@@ -22,6 +22,7 @@ __all__ = [
     "NarrowStage",
     "PoolStage",
     "Stage",
+    "ThresholdKWTAStage",
     "WidenStage",
 ]
 
@@ -60,7 +61,7 @@ class PoolStage(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalKWTAStage(Stage):
-    """Sorting networks: a position in ``beats`` beats in, ``winners`` pairs out, ``pairs`` a beat."""
+    """Sorting networks (for a global k-WTA too, if that is cheaper): a position in ``beats`` beats in, ``winners`` pairs out, ``pairs`` a beat."""
 
     channels: int
     winners: int
@@ -70,11 +71,21 @@ class LocalKWTAStage(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalKWTAStage(Stage):
-    """Histograms: ``lanes`` values a beat in, as many pairs a beat out."""
+    """Histograms (for a local k-WTA too, if that is cheaper): ``lanes`` values a beat in, as many pairs a beat out."""
 
     features: int
     winners: int
     lanes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdKWTAStage(Stage):
+    """A search for the threshold: ``lanes`` values a beat in, ``scan`` compared at once, a pair a beat out."""
+
+    features: int
+    winners: int
+    lanes: int
+    scan: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from cs_hdl.plan.build_stages import constants_graph
 from cs_hdl.plan.lane_timing import lanes_times
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.scale import channel_scale
-from cs_hdl.plan.select import argmax_latency, global_kwta_latency, local_kwta_latency
+from cs_hdl.plan.select import argmax_latency, densify_delay, global_kwta_latency, local_kwta_latency, threshold_search
 from cs_hdl.plan.stages import (
     ArgMaxStage,
     ConstantsStage,
@@ -27,6 +27,7 @@ from cs_hdl.plan.stages import (
     LocalKWTAStage,
     NarrowStage,
     PoolStage,
+    ThresholdKWTAStage,
     WidenStage,
 )
 
@@ -73,9 +74,11 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
         done = times[stage.beats - 1 :: stage.beats] + local_kwta_latency(stage)
         return _in_turn(done, ceil_div(stage.winners, stage.pairs))
     if isinstance(stage, GlobalKWTAStage):
-        beats = ceil_div(stage.winners, stage.lanes)
-        # Only the last beat's time is fixed; the others are never later than this.
-        return int(times[-1]) + global_kwta_latency(stage) + np.arange(1 - beats, 1, dtype=np.int64)
+        beats = ceil_div(stage.features, stage.lanes)
+        ends = times[beats - 1 :: beats] + global_kwta_latency(stage)
+        return (ends[:, None] + np.arange(1 - ceil_div(stage.winners, stage.lanes), 1, dtype=np.int64)).ravel()
+    if isinstance(stage, ThresholdKWTAStage):
+        return _threshold_times(stage, times)
     if isinstance(stage, ArgMaxStage):
         return times[-1:] + argmax_latency(stage)
     assert isinstance(stage, DensifyStage)
@@ -119,17 +122,33 @@ def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:
     return _window_times(stage.geometry, 1, times) + graph.latency + max(latencies)
 
 
+def _threshold_times(stage: ThresholdKWTAStage, times: Times) -> Times:
+    """A group comes in behind the one before, is searched once that has been given, and is given."""
+    beats, parts = ceil_div(stage.features, stage.lanes), stage.scan // stage.lanes
+    order = np.arange(beats, dtype=np.int64)
+    search = threshold_search(stage.features, stage.scan)
+    given = np.iinfo(np.int64).min // 2  # the cycle in which the first row of the group before was read
+    result = []
+    for offered in times.reshape(-1, beats):
+        free = np.maximum(offered, given + order // parts * stage.scan + 1)
+        taken = np.maximum.accumulate(free - order) + order
+        given = max(int(taken[-1]), given + stage.features) + 1 + search
+        result.append(given + stage.features + 6 - stage.winners + np.arange(stage.winners, dtype=np.int64))
+    return np.concatenate(result)
+
+
 def _densify_times(stage: DensifyStage, times: Times) -> Times:
     """One pair a cycle in; a beat a cycle out, of two memories in turn."""
     in_beats, out_beats = ceil_div(stage.winners, stage.pairs), ceil_div(stage.channels, stage.lanes)
+    delay = densify_delay(stage.channels, stage.lanes)
     written, result = -1, []
     read_ends: list[int] = []
     for position in range(len(times) // in_beats):
         if position >= 2:  # its memory must have been read and cleared
-            written = max(written, read_ends[position - 2])
+            written = max(written, read_ends[position - 2] + delay)
         for beat in range(in_beats):
             written = max(written + 1, int(times[position * in_beats + beat])) + stage.pairs - 1
         first = max(written + 1, read_ends[-1] + 1 if read_ends else 0)
         read_ends.append(first + out_beats - 1)
-        result.append(first + 1 + np.arange(out_beats, dtype=np.int64))
+        result.append(first + 1 + delay + np.arange(out_beats, dtype=np.int64))
     return np.concatenate(result)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.plan.select import densify_delay
 from cs_hdl.rtl.streams import index_width, pairs_layout, values_layout
 
 __all__ = ["Densify"]
@@ -25,14 +26,18 @@ class Densify(wiring.Component):
     o: ``values_layout("uint8", lanes)``, ``ceil(channels / lanes)`` beats a position.
 
     Two memories in turn: initiation interval ``max(ceil(winners / pairs) * pairs, ceil(channels / lanes))``
-    cycles a position; the first beat comes 2 cycles after the one with the last pair is taken. Until the memories
-    are cleared after reset, ``i.ready`` is low.
+    cycles a position; the first beat comes ``2 + delay`` cycles after the one with the last pair is taken. Until the
+    memories are cleared after reset, ``i.ready`` is low. Deep memories are block RAM: what they give is registered
+    (``delay`` is 1, else 0), and a place is cleared a cycle after it is read, since a block RAM does not say what is
+    read in the cycle in which it is written. (So where both numbers are equal and ``delay`` is 1, every other
+    interval is one cycle more.)
     """
 
     def __init__(self, *, channels: int, winners: int, pairs: int, lanes: int) -> None:
         if lanes < 1 or lanes & (lanes - 1):
             raise ValueError(f"lanes must be a power of two, not {lanes!r}")
         self._channels, self._winners, self._pairs, self._lanes = channels, winners, pairs, lanes
+        self._delay = densify_delay(channels, lanes)
         super().__init__(
             {
                 "i": In(stream.Signature(pairs_layout(channels, pairs))),
@@ -44,8 +49,9 @@ class Densify(wiring.Component):
         m = Module()
         beats, in_beats = -(-self._channels // self._lanes), -(-self._winners // self._pairs)
         full, set_full, clear_full = Signal(2), Signal(2), Signal(2)
-        m.d.sync += full.eq((full | set_full) & ~clear_full)
-        cleared = Signal()
+        m.d.sync += full.eq((full | set_full) & ~self._delayed(m, clear_full))
+        walked = Signal()
+        cleared = self._delayed(m, walked)
 
         # Write side: one pair a cycle; the beat is taken with its last pair.
         side, pair, in_beat = Signal(), Signal(range(max(self._pairs, 2))), Signal(range(max(in_beats, 2)))
@@ -77,32 +83,48 @@ class Densify(wiring.Component):
         m.d.comb += [
             move.eq(self.o.ready | ~self.o.valid),
             out_last.eq(out_beat == beats - 1),
-            reading.eq((move & full.bit_select(read_side, 1)) | ~cleared),
+            reading.eq((move & full.bit_select(read_side, 1)) | ~walked),
         ]
+        given, given_side = reading & walked, read_side
+        if self._delay:
+            given, given_side = Signal(), Signal()
+            with m.If(move):
+                m.d.sync += [given.eq(reading & walked), given_side.eq(read_side)]
         with m.If(move):
-            m.d.sync += self.o.valid.eq(reading & cleared)
+            m.d.sync += self.o.valid.eq(given)
         with m.If(reading):
             m.d.sync += out_beat.eq(Mux(out_last, 0, out_beat + 1))
             with m.If(out_last):
                 m.d.comb += clear_full.bit_select(read_side, 1).eq(1)
                 m.d.sync += read_side.eq(~read_side)
                 with m.If(read_side):
-                    m.d.sync += cleared.eq(1)
+                    m.d.sync += walked.eq(1)
+        clear = self._delayed(m, Cat(reading & ~read_side, reading & read_side))
+        clear_beat = self._delayed(m, out_beat)
         shift = self._lanes.bit_length() - 1
         for lane in range(self._lanes):
             reads = []
             mine = index[:shift] == lane if shift else Const(1)
             for number in range(2):
                 memory = m.submodules[f"memory_{lane}_{number}"] = Memory(shape=8, depth=max(beats, 2), init=[])
-                write, read = memory.write_port(), memory.read_port(domain="comb")
-                clear = reading & (read_side == number)
+                write, read = memory.write_port(), memory.read_port(domain="sync" if self._delay else "comb")
                 m.d.comb += [
-                    write.en.eq(clear | (writing & used & mine & (side == number))),
-                    write.addr.eq(Mux(clear, out_beat, index[shift:])),
-                    write.data.eq(Mux(clear, 0, value)),
+                    write.en.eq(clear[number] | (writing & used & mine & (side == number))),
+                    write.addr.eq(Mux(clear[number], clear_beat, index[shift:])),
+                    write.data.eq(Mux(clear[number], 0, value)),
                     read.addr.eq(out_beat),
                 ]
+                if self._delay:
+                    m.d.comb += read.en.eq(move)
                 reads.append(read.data)
             with m.If(move):
-                m.d.sync += self.o.p.values[lane].eq(Mux(read_side, reads[1], reads[0]))
+                m.d.sync += self.o.p.values[lane].eq(Mux(given_side, reads[1], reads[0]))
         return m
+
+    def _delayed(self, m: Module, signal: Value) -> Value:
+        """``signal`` as it was ``delay`` cycles ago."""
+        if not self._delay:
+            return signal
+        delayed = Signal(len(signal))
+        m.d.sync += delayed.eq(signal)
+        return delayed

@@ -133,7 +133,10 @@ class HistogramLevel(wiring.Component):
         """Keeps the values of the word that is counted, and of the one before it until they have been given."""
         # The first beat is read one cycle after the last can have been written; until then its place is its own.
         depth = self._beats + 2
-        memory = m.submodules.memory = Memory(shape=8 * self._lanes, depth=depth, init=[])
+        # Never read where it is written in that cycle, so a block RAM needs nothing around it.
+        memory = m.submodules.memory = Memory(
+            shape=8 * self._lanes, depth=depth, init=[], attrs={"no_rw_check": 1}
+        )
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.en.eq(self.valid & self.move),

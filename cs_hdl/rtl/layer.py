@@ -19,6 +19,7 @@ from cs_hdl.plan.stages import (
     LocalKWTAStage,
     NarrowStage,
     PoolStage,
+    ThresholdKWTAStage,
     WidenStage,
 )
 from cs_hdl.rtl.argmax import ArgMax
@@ -32,6 +33,7 @@ from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 from cs_hdl.rtl.primitives.window import Window
 from cs_hdl.rtl.rechunk import Narrow, Widen
+from cs_hdl.rtl.threshold_kwta import ThresholdKWTA
 
 if TYPE_CHECKING:
     from cs_hdl.plan.plan import Plan
@@ -76,6 +78,8 @@ def make_stage(plan: Plan, stage: Stage) -> Any:
         return LocalKWTA(channels=stage.channels, winners=stage.winners, beats=stage.beats, pairs=stage.pairs)
     if isinstance(stage, GlobalKWTAStage):
         return GlobalKWTA(features=stage.features, winners=stage.winners, lanes=stage.lanes)
+    if isinstance(stage, ThresholdKWTAStage):
+        return ThresholdKWTA(features=stage.features, winners=stage.winners, lanes=stage.lanes, scan=stage.scan)
     if isinstance(stage, ArgMaxStage):
         return ArgMax(values=stage.values, lanes=stage.lanes, dtype=stage.dtype)
     assert isinstance(stage, DensifyStage)
