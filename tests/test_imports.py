@@ -42,7 +42,7 @@ FORBIDDEN_TOO = {
     "cs_hdl": ("cocotb", "cocotb_tools", "cocotbext", "sim", "tests", "scripts"),
 }
 #: Only these may start other programs.
-STARTS_PROGRAMS = ("cs_hdl.build", "cs_hdl.emit", "cs_hdl.simulate")
+STARTS_PROGRAMS = ("cs_hdl.build", "cs_hdl.emit", "cs_hdl.peers", "cs_hdl.simulate")
 
 #: Component files of rtl/ that hold no component of their own but what two of them agree on.
 SHARED = {"streams", "axi_stream", "fault"}

@@ -59,7 +59,7 @@ def measure(plan: Plan) -> Plan:
 def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     """When the beats of one word leave ``stage`` if they are offered to it at ``times``."""
     if isinstance(stage, ConstantsStage):
-        return _constants_times(plan, stage, times) + SLICE_LATENCY
+        return _constants_times(plan, stage, times) + QUEUE_LATENCY
     if isinstance(stage, LanesStage):
         return lanes_times(plan, stage, times)
     if isinstance(stage, PoolStage):

@@ -90,7 +90,6 @@ def make_stage(plan: Plan, stage: Stage) -> Any:
 
 
 def _constants(plan: Plan, stage: ConstantsStage) -> Chain:
-    """Window and constants, and a register slice, since all its registers move with what is behind."""
     layer, tensor = plan.network.layers[stage.layer], plan.network.tensors[stage.layer]
     assert isinstance(layer, WeightLayer)
     multiply = MultiplyConstants(
@@ -104,7 +103,6 @@ def _constants(plan: Plan, stage: ConstantsStage) -> Chain:
     return Chain(
         window=Window(geometry=stage.geometry, lanes=tensor.shape[2], beats=1, dtype=tensor.dtype),
         multiply=multiply,
-        slice=RegisterSlice(multiply.o.payload.shape()),
     )
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.fixedpoint import bits_for_range, dtype_range
-from cs_hdl.plan.adder_graph import LEVELS_PER_STAGE, AdderGraph
+from cs_hdl.plan.timing import QUEUE_LATENCY
+from cs_hdl.rtl.primitives.constant_adders import ConstantAdders
+from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.window import window_layout
 from cs_hdl.rtl.requantise import Requantiser
-from cs_hdl.rtl.streams import values_layout
+from cs_hdl.rtl.streams import value_shape, values_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from amaranth.hdl import Value
 
     from cs_hdl.network import Requantise
+    from cs_hdl.plan.adder_graph import AdderGraph
     from cs_hdl.plan.geometry import Geometry
 
 __all__ = ["MultiplyConstants"]
@@ -28,8 +30,8 @@ __all__ = ["MultiplyConstants"]
 class MultiplyConstants(wiring.Component):
     """All kernels of a layer at once over one window, as a pipelined graph of adders.
 
-    Each input's multiples are made once and shared by the kernels; a product's kernel id is where its
-    wire leads. A register behind every second level of adders.
+    What several weights have in common is built once and shared by the kernels; a product's kernel id is
+    where its wire leads. A register behind every ``LEVELS_PER_STAGE`` levels of adders.
 
     Parameters
     ----------
@@ -41,7 +43,9 @@ class MultiplyConstants(wiring.Component):
     -------
     i: ``window_layout``; o: ``values_layout(output_dtype, kernels)``.
 
-    Initiation interval 1 cycle a position, latency ``latency`` cycles.
+    Initiation interval 1 cycle a position, latency ``latency`` cycles. The pipeline never stops, so no
+    enable has to reach its many registers: results go into a queue, and a window is let in only while
+    there is room for its results too. ``i.ready`` comes from registers alone.
     """
 
     def __init__(
@@ -65,20 +69,8 @@ class MultiplyConstants(wiring.Component):
             }
         )
 
-    def _bounds(self, output: int) -> tuple[int, int]:
-        term = self._graph.outputs[output]
-        if term is None:
-            return 0, 0
-        if term.node < self._graph.inputs:
-            low, high = dtype_range(self._dtype)
-        else:
-            adder = self._graph.adders[term.node - self._graph.inputs]
-            low, high = adder.low, adder.high
-        low, high = sorted((term.sign * low << term.shift, term.sign * high << term.shift))
-        return low, high
-
     def _make_scale(self, index: int, biases: Sequence[int], requantise: Requantise | None) -> Requantiser:
-        low, high = self._bounds(index)
+        low, high = self._graph.bounds(index)
         multipliers, shifts = requantise.of_channels([index]) if requantise is not None else ([], [])
         return Requantiser(
             low=low,
@@ -92,72 +84,45 @@ class MultiplyConstants(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a window to its results, without stalls."""
+        return self._depth + QUEUE_LATENCY
+
+    @property
+    def _depth(self) -> int:
+        """Cycles from a window to the queue."""
         return self._graph.latency + max(scale.latency for scale in self._scales)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        move = Signal()
-        m.d.comb += [move.eq(self.o.ready | ~self.o.valid), self.i.ready.eq(move)]
-        valid: Value = self.i.valid
-        for cycle in range(self.latency):
+        m.submodules.queue = queue = Queue(layout=self.o.p.shape(), depth=self.latency + 1)
+        valid: Value = self._admit(m)
+        for cycle in range(self._depth):
             stage = Signal(name=f"valid_{cycle + 1}")
-            with m.If(move):
-                m.d.sync += stage.eq(valid)
+            m.d.sync += stage.eq(valid)
             valid = stage
-        m.d.comb += self.o.valid.eq(valid)
+        m.d.comb += queue.i.valid.eq(valid)
 
-        nodes = self._adders(m, move)
+        inputs = [value for tap in self.i.p.taps for value in tap.values]
+        m.submodules.adders = adders = ConstantAdders(graph=self._graph, shape=value_shape(self._dtype))
+        m.d.comb += adders.i.eq(Cat(inputs))
         longest = max(scale.latency for scale in self._scales)
         for index, scale in enumerate(self._scales):
             m.submodules[f"scale_{index}"] = scale
-            term = self._graph.outputs[index]
-            early = self._graph.latency + longest - scale.latency
-            m.d.comb += scale.en.eq(move)
-            if term is not None:
-                total = nodes.at(term.node, early) << term.shift
-                m.d.comb += scale.i.eq(total if term.sign > 0 else -total)
-            m.d.comb += self.o.p.values[index].eq(scale.o)
+            m.d.comb += [scale.en.eq(1), queue.i.p.values[index].eq(scale.o)]
+            if self._graph.outputs[index] is not None:
+                total: Value = adders.o[f"o_{index}"]
+                # All results of a window leave together: the quicker scales start later.
+                for wait in range(longest - scale.latency):
+                    later = Signal(total.shape(), name=f"sum_{index}_{wait + 1}", reset_less=True)
+                    m.d.sync += later.eq(total)
+                    total = later
+                m.d.comb += scale.i.eq(total)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
         return m
 
-    def _adders(self, m: Module, move: Value) -> _Nodes:
-        inputs = [value for tap in self.i.p.taps for value in tap.values]
-        nodes = _Nodes(m, move, inputs)
-        for adder in self._graph.adders:
-            cycle = (adder.level - 1) // LEVELS_PER_STAGE
-            left = nodes.at(adder.left, cycle) << adder.left_shift
-            right = nodes.at(adder.right, cycle) << adder.right_shift
-            total = left + right if adder.sign > 0 else left - right
-            registered = adder.level % LEVELS_PER_STAGE == 0
-            name = f"adder_{len(nodes.values)}"
-            result = Signal(signed(bits_for_range(adder.low, adder.high)), name=name, reset_less=registered)
-            if registered:
-                with m.If(move):
-                    m.d.sync += result.eq(total)
-            else:
-                m.d.comb += result.eq(total)
-            nodes.append(result, adder.level // LEVELS_PER_STAGE)
-        return nodes
-
-
-class _Nodes:
-    """Values of the graph's nodes, each in the cycle in which it is needed."""
-
-    def __init__(self, m: Module, move: Value, inputs: list[Value]) -> None:
-        self._m, self._move = m, move
-        self.values: list[list[Value]] = [[value] for value in inputs]
-        self._cycles = [0] * len(inputs)
-
-    def append(self, value: Value, cycle: int) -> None:
-        """A new node that is ready ``cycle`` cycles after the window."""
-        self.values.append([value])
-        self._cycles.append(cycle)
-
-    def at(self, node: int, cycle: int) -> Value:
-        """The node's value ``cycle`` cycles after the window."""
-        stages = self.values[node]
-        while len(stages) <= cycle - self._cycles[node]:
-            stage = Signal(stages[-1].shape(), name=f"node_{node}_{len(stages)}", reset_less=True)
-            with self._m.If(self._move):
-                self._m.d.sync += stage.eq(stages[-1])
-            stages.append(stage)
-        return stages[cycle - self._cycles[node]]
+    def _admit(self, m: Module) -> Signal:
+        """Whether a window is taken: one waits while as many are under way as the queue can hold."""
+        taken = Signal()
+        under_way = Signal(range(self.latency + 2))
+        m.d.comb += [self.i.ready.eq(under_way != self.latency + 1), taken.eq(self.i.valid & self.i.ready)]
+        m.d.sync += under_way.eq(under_way + taken - (self.o.valid & self.o.ready))
+        return taken

@@ -1,0 +1,1 @@
+"""What others' generators make of the same layers, measured in the same run as ours: see ``scripts/peers``."""
