@@ -11,7 +11,7 @@ import numpy as np
 from cs_hdl.combine.pack import Sets, pack_kernels
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
-from cs_hdl.network import Network, WeightLayer, load_network, save_network
+from cs_hdl.network import Network, load_network, save_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,9 +74,7 @@ def overlay(name: str, kernels: NDArray[np.int8], sets: Sets, bound: int) -> Pac
 def combine(network: Network, *, dense: bool = False) -> Packed:
     """Pack every layer with weights; with ``dense`` each kernel is a set of its own (no packing)."""
     layers = {}
-    for layer, tensor in zip(network.layers, network.tensors, strict=False):
-        if not isinstance(layer, WeightLayer):
-            continue
+    for layer, tensor in network.weighted:
         kernels = layer.kernels(tensor)
         sets: Sets
         if dense:
@@ -104,11 +102,10 @@ def load_packed(folder: Path) -> Packed:
     try:
         entries = json.loads(path.read_text())["layers"]
         layers = {}
-        for layer, tensor in zip(network.layers, network.tensors, strict=False):
-            if isinstance(layer, WeightLayer):
-                entry = entries[layer.name]
-                sets = tuple(tuple(int(kernel) for kernel in members) for members in entry["sets"])
-                layers[layer.name] = overlay(layer.name, layer.kernels(tensor), sets, int(entry["lower_bound"]))
+        for layer, tensor in network.weighted:
+            entry = entries[layer.name]
+            sets = tuple(tuple(int(kernel) for kernel in members) for members in entry["sets"])
+            layers[layer.name] = overlay(layer.name, layer.kernels(tensor), sets, int(entry["lower_bound"]))
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -50,7 +50,8 @@ def measure(plan: Plan) -> Plan:
     times = np.arange(plan.input_beats, dtype=np.int64) + INPUT_LATENCY
     for stage in plan.stages:
         times = stage_times(plan, stage, times)
-    latency = int(times[-1]) + OUTPUT_LATENCY
+    # The output border gives a word's last beat when it knows whether the whole word was sound.
+    latency = max(int(times[-1]), plan.input_beats - 1 + INPUT_LATENCY) + OUTPUT_LATENCY
     words = ceil_div(latency, plan.cycles_per_word) + 2 + len(plan.stages)
     return dataclasses.replace(plan, latency_cycles=latency, words_in_flight=words)
 
