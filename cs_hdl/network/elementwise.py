@@ -39,6 +39,8 @@ class ScaledSum:
             raise InputError(f"shift {self.shift} must be 0..{MAX_SHIFT}")
         if not least <= self.limits[0] <= self.limits[1] <= most:
             raise InputError(f"limits {self.low}..{self.high} must rise and lie within {self.dtype}'s {least}..{most}")
+        if not self.limits[0] <= 0 <= self.limits[1]:
+            raise InputError(f"limits {self.low}..{self.high} must include 0, which unused places of a beat hold")
 
     @property
     def limits(self) -> tuple[int, int]:
