@@ -93,10 +93,8 @@ def run_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[Any]) 
         case Rescale():
             return scaled_sum(layer.scale, data)
         case Residual():
-            tensors = layer.branch_tensors(tensor)
-            ends = [
-                _branch(layers, chain, data) for layers, chain in zip((layer.body, layer.shortcut), tensors, strict=True)
-            ]
+            branches = zip((layer.body, layer.shortcut), layer.branch_tensors(tensor), strict=True)
+            ends = [_branch(layers, tensors, data) for layers, tensors in branches]
             return scaled_sum(layer.scale, *ends)
         case LocalKWTA():
             return _winners(data, layer.winners)

@@ -106,7 +106,9 @@ class Residual(Layer):
         tensors = [tensor.dense]
         for layer in layers:
             if isinstance(layer, ArgMax):
-                raise InputError(f"{layer.name}: an ArgMax within the branches of {self.name}; it must be the last layer")
+                raise InputError(
+                    f"{layer.name}: an ArgMax within the branches of {self.name}; it must be the last layer"
+                )
             tensors.append(layer.output(tensors[-1]))
             check_byte(self.name, f"what {layer.name} gives", tensors[-1])
         return tensors

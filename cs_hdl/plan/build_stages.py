@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
+
+from cs_hdl.combine.packed import Packed
 from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.network import (
     AveragePool,
@@ -17,7 +19,6 @@ from cs_hdl.network import (
     Tensor,
     WeightLayer,
 )
-from cs_hdl.combine.packed import Packed
 from cs_hdl.plan.adder_graph import AdderGraph, adder_graph
 from cs_hdl.plan.cost import Cost, constants_cost, lanes_cost, memory_cost
 from cs_hdl.plan.folding import fold_lanes
@@ -305,9 +306,7 @@ class StageBuilder:
         packed = Packed(network=network, layers=self._packed.layers)
         builder = StageBuilder(packed, mode=self._mode, cycles=self._cycles, input_lanes=wanted)
         plan = builder.build()
-        return Branch(
-            stages=(*front.stages, *plan.stages), lanes=plan.output_lanes, cost=front.cost + builder.cost
-        )
+        return Branch(stages=(*front.stages, *plan.stages), lanes=plan.output_lanes, cost=front.cost + builder.cost)
 
     def _local_kwta(self, index: int, layer: LocalKWTA) -> None:
         tensor, lanes = self._network.tensors[index], self._lanes
