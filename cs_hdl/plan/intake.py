@@ -186,8 +186,11 @@ def _window_taken(stage: Stage, index: Counts, *, pushed: bool) -> Counts:
     step = (y * geometry.stride[0] * width + x * geometry.stride[1]) * beats + beat + geometry.anchor_delay(beats)
     real = np.zeros((height, width, beats), dtype=np.int64)
     real[: geometry.shape[0], : geometry.shape[1]] = 1
-    counted = np.cumsum(real.ravel())
+    counted: Counts = np.cumsum(real.ravel())
     words, step = np.divmod(step, real.size)
+    in_word: Counts = counted[step]
     if pushed:
-        return np.where(words > 0, taken_in_word, counted[step]) + word * taken_in_word
-    return (word + words) * taken_in_word + counted[step]
+        in_word = np.where(words > 0, taken_in_word, in_word)
+        words = np.zeros_like(words)
+    taken: Counts = (word + words) * taken_in_word + in_word
+    return taken
