@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "bits_for_range",
     "dtype_range",
     "requantise",
+    "round_half_even",
     "scale_to_multiplier",
+    "scales_to_multipliers",
     "smallest_dtype",
 ]
 
@@ -72,14 +76,40 @@ def requantise(
     per channel. (ONNX QuantizeLinear: round half to even, then saturate.)
     """
     product = np.asarray(accumulators, dtype=np.int64) * np.asarray(multiplier, dtype=np.int64)
-    shift = np.asarray(shift, dtype=np.int64)
-    quotient = product >> shift
-    remainder = product - (quotient << shift)
+    low, high = _RANGES[dtype]
+    result: NDArray[np.int64] = np.clip(round_half_even(product, shift), low, high)
+    return result
+
+
+def round_half_even(values: NDArray[np.int64], shift: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    """``values / 2**shift``, rounded half to even; ``shift`` broadcasts against ``values``."""
+    values, shift = np.asarray(values, dtype=np.int64), np.asarray(shift, dtype=np.int64)
+    quotient = values >> shift
+    remainder = values - (quotient << shift)
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 1)
     round_up = (remainder > half) | ((remainder == half) & ((quotient & 1) == 1))
-    low, high = _RANGES[dtype]
-    result: NDArray[np.int64] = np.clip(quotient + np.where((shift > 0) & round_up, 1, 0), low, high)
+    result: NDArray[np.int64] = quotient + np.where((shift > 0) & round_up, 1, 0)
     return result
+
+
+def scales_to_multipliers(scales: Sequence[float]) -> tuple[list[int], int]:
+    """Multipliers of at most 16 bits and one shift S for which each scale is nearly M / 2**S.
+
+    Exact where all scales are powers of two that are at most 2**15 apart. Raises ValueError for a scale
+    that is not finite and positive, too large, or so much smaller than the largest that nothing of it is left.
+    """
+    _, shift = scale_to_multiplier(max(scales))
+    largest = round(math.ldexp(max(scales), shift))
+    # The largest as close to 16 bits as S allows: what is common is taken out at the end.
+    room = min(16 - largest.bit_length(), MAX_SHIFT - shift)
+    multipliers = [round(math.ldexp(scale, shift + room)) for scale in scales]
+    shift += room
+    for scale, multiplier in zip(scales, multipliers, strict=True):
+        if not np.isfinite(scale) or multiplier < 1:
+            raise ValueError(f"scale {scale!r} is below {max(scales)!r} * 2**-16, beside which it counts for nothing")
+    while shift > 0 and all(multiplier % 2 == 0 for multiplier in multipliers):
+        multipliers, shift = [multiplier >> 1 for multiplier in multipliers], shift - 1
+    return multipliers, shift
 
 
 def scale_to_multiplier(scale: float) -> tuple[int, int]:

@@ -134,3 +134,50 @@ def digits_like(
     bias = graph.dequantised(rng.integers(-500, 500, 10).astype(np.int32), np.float32(s_linear) * np.float32(s_weight))
     x = graph.node("Add", graph.node("MatMul", x, weights, name="linear2"), bias)
     return graph, x
+
+
+def conv_block(
+    graph: Graph, rng: np.random.Generator, x: str, ins: int, outs: int, kernel: int, s_in: float, **attributes: Any
+) -> str:
+    """A convolution with a bias that keeps the size (at stride 1); gives its unquantised result."""
+    groups = attributes.get("group", 1)
+    weights = graph.dequantised(random_weights(rng, outs, ins // groups, kernel, kernel), 1 / 128)
+    bias = graph.dequantised(rng.integers(-999, 999, outs).astype(np.int32), np.float32(s_in / 128))
+    attributes.setdefault("pads", [kernel // 2] * 4)
+    return graph.node("Conv", x, weights, bias, **attributes)
+
+
+def basic_block(rng: np.random.Generator) -> tuple[Graph, str]:
+    """ResNet's basic block with a downsampling shortcut, one with an identity behind it, and a global average."""
+    graph = Graph(["N", 3, 8, 8])
+    x = graph.quantise("input", 1 / 16, name="q0")
+    x = graph.quantise(graph.node("Relu", conv_block(graph, rng, x, 3, 4, 3, 1 / 16, name="stem")), 1 / 8)
+    y = conv_block(graph, rng, x, 4, 6, 3, 1 / 8, strides=[2, 2], name="conv1")
+    y = graph.quantise(graph.node("Relu", y), 1 / 4)
+    y = graph.quantise(conv_block(graph, rng, y, 6, 6, 3, 1 / 4, name="conv2"), 1 / 4, INT8_ZERO)
+    shortcut = conv_block(graph, rng, x, 4, 6, 1, 1 / 8, strides=[2, 2], name="downsample")
+    shortcut = graph.quantise(shortcut, 1 / 8, INT8_ZERO)
+    x = graph.quantise(graph.node("Relu", graph.node("Add", y, shortcut, name="add1")), 1 / 4)
+    y = graph.quantise(graph.node("Relu", conv_block(graph, rng, x, 6, 6, 3, 1 / 4, name="conv3")), 1 / 2)
+    y = graph.quantise(conv_block(graph, rng, y, 6, 6, 3, 1 / 2, name="conv4"), 1 / 2, INT8_ZERO)
+    x = graph.quantise(graph.node("Relu", graph.node("Add", x, y, name="add2")), 1 / 2)
+    x = graph.quantise(graph.node("GlobalAveragePool", x, name="average"), 1 / 4)
+    x = graph.node("Flatten", x)
+    weights = graph.dequantised(random_weights(rng, 5, 6), 1 / 64)
+    return graph, graph.node("Gemm", x, weights, name="fc", transB=1)
+
+
+def inverted_residual(rng: np.random.Generator) -> tuple[Graph, str]:
+    """MobileNetV2's block: pointwise, depthwise, pointwise; ReLU6 of steps, signed bottlenecks."""
+    graph = Graph(["N", 4, 6, 5])
+    zero, six = graph.constant(np.float32(0), "zero"), graph.constant(np.float32(6), "six")
+    x = graph.quantise("input", 1 / 32, INT8_ZERO, name="q0")
+    y = graph.quantise(
+        graph.node("Clip", conv_block(graph, rng, x, 4, 12, 1, 1 / 32, name="expand"), zero, six), 1 / 32
+    )
+    y = conv_block(graph, rng, y, 12, 12, 3, 1 / 32, group=12, name="depthwise")
+    y = graph.quantise(graph.node("Clip", y, zero, six), 1 / 32)
+    y = graph.quantise(conv_block(graph, rng, y, 12, 4, 1, 1 / 32, name="project"), 1 / 8, INT8_ZERO)
+    x = graph.quantise(graph.node("Add", x, y, name="add"), 1 / 16, INT8_ZERO, name="q1")
+    y = conv_block(graph, rng, x, 4, 8, 3, 1 / 16, strides=[2, 2], name="last")
+    return graph, graph.quantise(graph.node("Relu", y), 1 / 8)

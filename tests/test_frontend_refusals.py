@@ -137,7 +137,11 @@ def test_external_data_outside_the_folder(tmp_path, how):
         (["N", 1, "H", 8], TensorProto.FLOAT, r"input 'input' has the shape \[\?, 1, \?, 8\]; accepted: fixed sizes"),
         (["N", 1, 0, 8], TensorProto.FLOAT, "fixed sizes"),
         ([4, 1, 8, 8], TensorProto.FLOAT, "batch of 4; accepted: 1, or a dynamic one"),
-        (["N", 8, 8], TensorProto.FLOAT, r"shape \[\?, 8, 8\]; accepted: \[batch, channels, height, width\]"),
+        (
+            ["N", 1, 2, 8, 8],
+            TensorProto.FLOAT,
+            r"shape \[\?, 1, 2, 8, 8\]; accepted: \[batch, channels, height, width\]",
+        ),
         (["N", 1, 8, 8], TensorProto.DOUBLE, "DOUBLE; accepted: FLOAT, UINT8 or INT8"),
     ],
 )
@@ -388,10 +392,70 @@ def bias_along_the_width():
     return graph, x
 
 
-@case(r"node sum \(Add\): adds two activations; accepted: a constant bias")
-def residual():
+@case(r"node sum \(Add\): input 0 is the unquantised result of fc; accepted: two dequantised activations of one shape")
+def unquantised_summands():
     graph, x = linear()
     return graph, graph.node("Add", x, x, name="sum")
+
+
+@case(r"node sum \(Add\): adds \[1, 4, 6, 6\] and \[1, 5, 4, 4\]; accepted: two dequantised activations of one shape")
+def summands_of_two_shapes():
+    graph, x = image()
+    return graph, graph.node("Add", x, graph.quantise(conv(graph, x), 1.0), name="sum")
+
+
+@case(r"node sum \(Add\): its inputs come from two quantisations of the graph's input; accepted: one and the same")
+def two_quantisations_of_the_input():
+    graph, x = image()
+    return graph, graph.node("Add", x, graph.quantise("input", 0.5, name="again"), name="sum")
+
+
+@case(r"output '\w+' is a sum that nothing has quantised; accepted: a QuantizeLinear and DequantizeLinear behind it")
+def sum_at_the_end():
+    graph, x = image()
+    return graph, graph.node("Add", x, graph.node("Relu", x), name="sum")
+
+
+@case(r"node q2 \(QuantizeLinear\): scale \S+ is below \S+ \* 2\*\*-16, beside which it counts for nothing; accepted")
+def summands_of_scales_too_far_apart():
+    graph, x = image()
+    y = graph.quantise(conv(graph, x, random_weights(RNG, 4, 4, 1, 1)), 2.0**-21, name="q1")
+    return graph, graph.quantise(graph.node("Add", x, y, name="sum"), 1.0, name="q2")
+
+
+@case(r"node avg \(AveragePool\): count_include_pad = 0 with padding \[1, 1, 1, 1\].*; accepted: count_include_pad = 1")
+def average_that_leaves_padding_out():
+    graph, x = image()
+    x = graph.node("AveragePool", x, name="avg", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    return graph, graph.quantise(x, 1.0)
+
+
+@case(r"node avg \(AveragePool\): input 0 is the unquantised result of conv1; accepted: an activation that comes from")
+def average_of_sums():
+    graph, x = image()
+    return graph, graph.node("AveragePool", conv(graph, x), name="avg", kernel_shape=[2, 2])
+
+
+@case(r"output '\w+' is an average that nothing has quantised")
+def average_at_the_end():
+    graph, x = image()
+    return graph, graph.node("GlobalAveragePool", x, name="avg")
+
+
+@case(r"node bn \(BatchNormalization\): input 0 is a dequantised activation; accepted: the result of a Conv, Gemm")
+def batch_normalised_activation():
+    graph, x = image()
+    ones = [graph.constant(np.ones(4, dtype=np.float32)) for _ in range(4)]
+    return graph, graph.node("BatchNormalization", x, *ones, name="bn")
+
+
+@case(r"node bn \(BatchNormalization\): mean 'm' of 3 values; accepted: 5 finite numbers, one a channel")
+def batch_normalisation_of_another_size():
+    graph, x = image()
+    ones = [graph.constant(np.ones(5, dtype=np.float32)) for _ in range(3)]
+    mean = graph.constant(np.ones(3, dtype=np.float32), "m")
+    x = graph.node("BatchNormalization", conv(graph, x), ones[0], ones[1], mean, ones[2], name="bn")
+    return graph, graph.quantise(x, 1.0)
 
 
 @case(r"node sum \(Add\): input 0 is a dequantised activation; accepted: a constant bias straight after")
@@ -584,23 +648,19 @@ def arg_max_of_the_last():
     return graph, graph.node("ArgMax", x, name="class", axis=1, select_last_index=1)
 
 
-@case(r"node q2 \(QuantizeLinear\): a Relu or Clip before it cuts to 0\.\.inf steps .* inside int8's -128\.\.127")
-def relu_before_int8():
+@case(
+    r"node q2 \(QuantizeLinear\): a Clip before it leaves 3\.\.255 steps of its scale; accepted: limits of Clip on both"
+)
+def clip_above_zero():
     graph, x = linear()
-    return graph, graph.quantise(graph.node("Relu", x), 1.0, INT8_ZERO, name="q2")
-
-
-@case(r"cuts to 0\.\.6 steps of its scale, inside uint8's 0\.\.255")
-def clip_inside_the_range():
-    graph, x = linear()
-    x = graph.node("Clip", x, graph.constant(np.float32(0)), graph.constant(np.float32(6)))
+    x = graph.node("Clip", x, graph.constant(np.float32(3)))
     return graph, graph.quantise(x, 1.0, name="q2")
 
 
-@case(r"node r \(Relu\): cuts an activation of -8\.\.7\.9375 to 0\.\.inf; accepted: a Relu or Clip between a layer")
-def relu_of_a_signed_activation():
+@case(r"output '\w+' is a cut activation that nothing has quantised; accepted: a QuantizeLinear")
+def clip_between_two_steps():
     graph, x = image(INT8_ZERO)
-    return graph, graph.node("Relu", x, name="r")
+    return graph, graph.node("Clip", x, graph.constant(np.float32(-0.1)), name="r")
 
 
 @case(r"output '\w+' is the unquantised result of fc, with a MaxPool, Relu or Clip behind it")
@@ -613,12 +673,6 @@ def relu_at_the_end():
 def flattened_output():
     graph, x = image()
     return graph, graph.node("Flatten", graph.quantise(conv(graph, x), 1.0))
-
-
-@case(r"node q2 \(QuantizeLinear\): quantises a tensor of scale 0\.0625 \(uint8\) again with scale 0\.5 \(uint8\)")
-def another_scale_without_a_layer():
-    graph, x = image()
-    return graph, graph.quantise(x, 0.5, name="q2")
 
 
 @case(r"node q2 \(QuantizeLinear\): scale .* is outside 2\*\*-47 \.\. 65535; accepted: input scale \* weight scale")

@@ -208,7 +208,7 @@ def bad_weight():
             lambda: network(MaxPool(name="p", kernel=(2, 2), stride=(1, 1), padding=(0, 2, 0, 0))),
             r"must be 0\.\.kernel-1",
         ),
-        (lambda: network(conv(), MaxPool(name="p", kernel=(1, 1), stride=(1, 1))), "max-pooling takes uint8 or int8"),
+        (lambda: network(conv(), MaxPool(name="p", kernel=(1, 1), stride=(1, 1))), "pooling takes uint8 or int8"),
         (lambda: network(ArgMax(name="a"), shape=(1, 1, 65537)), "ArgMax over 65537 values"),
     ],
 )

@@ -13,7 +13,7 @@ from cs_hdl.combine.pack import Sets, pack_kernels
 from cs_hdl.combine.span import Spanning, span_kernels
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
-from cs_hdl.network import Network, WeightLayer, load_network, save_network
+from cs_hdl.network import Network, load_network, save_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,9 +134,7 @@ def overlay_spanning(name: str, kernels: NDArray[np.int8], spanning: Spanning, b
 def combine(network: Network, *, dense: bool = False) -> Packed:
     """Pack every layer with weights; with ``dense`` each kernel is a set of its own (no packing)."""
     layers = {}
-    for layer, tensor in zip(network.layers, network.tensors, strict=False):
-        if not isinstance(layer, WeightLayer):
-            continue
+    for layer, tensor in network.weighted:
         kernels = layer.kernels(tensor)
         sets: Sets
         if dense:
@@ -178,17 +176,16 @@ def load_packed(folder: Path) -> Packed:
     try:
         entries = json.loads(path.read_text())["layers"]
         layers = {}
-        for layer, tensor in zip(network.layers, network.tensors, strict=False):
-            if isinstance(layer, WeightLayer):
-                entry, kernels = entries[layer.name], layer.kernels(tensor)
-                bound = int(entry["lower_bound"])
-                if "spanning" in entry:
-                    path = folder / "packed.npz"
-                    spanning = _load_spanning(entry["spanning"], path, layer.name, kernels)
-                    layers[layer.name] = overlay_spanning(layer.name, kernels, spanning, bound)
-                else:
-                    sets = tuple(tuple(int(kernel) for kernel in members) for members in entry["sets"])
-                    layers[layer.name] = overlay(layer.name, kernels, sets, bound)
+        for layer, tensor in network.weighted:
+            entry, kernels = entries[layer.name], layer.kernels(tensor)
+            bound = int(entry["lower_bound"])
+            if "spanning" in entry:
+                path = folder / "packed.npz"
+                spanning = _load_spanning(entry["spanning"], path, layer.name, kernels)
+                layers[layer.name] = overlay_spanning(layer.name, kernels, spanning, bound)
+            else:
+                sets = tuple(tuple(int(kernel) for kernel in members) for members in entry["sets"])
+                layers[layer.name] = overlay(layer.name, kernels, sets, bound)
     except InputError:
         raise
     except Exception as error:  # whatever NumPy, zipfile or json find wrong with a damaged file

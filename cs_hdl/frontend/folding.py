@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from cs_hdl.frontend.operation import Operation, Operator
-from cs_hdl.frontend.values import Accumulators, Activation, Codes, Constant, FloatInput, IntegerInput, Value
+from cs_hdl.frontend.values import Accumulators, Activation, Codes, Constant, FloatInput, IntegerInput, Pending, Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def fold_shape(operation: Operation) -> Value:
     match value:
         case Constant():
             shape = value.array.shape
-        case Activation() | Accumulators() | Codes():
+        case Activation() | Accumulators() | Codes() | Pending():
             shape = value.onnx_shape
         case FloatInput() | IntegerInput():
             shape = (1, *value.shape)

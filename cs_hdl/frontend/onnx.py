@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from cs_hdl.errors import InputError
-from cs_hdl.frontend import quantisation, reorder, selection, weights, windows
+from cs_hdl.frontend import pending, quantisation, reorder, selection, weights, windows
 from cs_hdl.frontend.folding import FOLDERS
 from cs_hdl.frontend.onnx_file import attribute_value, parse_model, tensor_array
 from cs_hdl.frontend.operation import Operation, Refusal
@@ -30,10 +30,11 @@ from cs_hdl.frontend.values import (
     Constant,
     FloatInput,
     IntegerInput,
+    Pending,
     Value,
     Winners,
 )
-from cs_hdl.network import Network
+from cs_hdl.network import Network, Residual
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +43,11 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxModel", "read_onnx", "read_onnx_model"]
 
-_OPERATORS = quantisation.OPERATORS | reorder.OPERATORS | selection.OPERATORS | weights.OPERATORS | windows.OPERATORS
+_OPERATORS = {
+    name: operator
+    for module in (pending, quantisation, reorder, selection, weights, windows)
+    for name, operator in module.OPERATORS.items()
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,10 +107,10 @@ def _graph_input(graph: Any, path: Path, constants: set[str]) -> dict[str, Value
         raise InputError(f"{path}: input {name!r} has no shape; accepted: [batch, channels, height, width]")
     sizes = [item.dim_value if item.HasField("dim_value") else None for item in kind.shape.dim]
     shown = "[" + ", ".join("?" if size is None else str(size) for size in sizes) + "]"
-    if len(sizes) not in (2, 4):
+    if len(sizes) not in (2, 3, 4):
         raise InputError(
-            f"{path}: input {name!r} has the shape {shown}; accepted: [batch, channels, height, width] "
-            "or [batch, features]"
+            f"{path}: input {name!r} has the shape {shown}; accepted: [batch, channels, height, width], "
+            "[batch, channels, length] or [batch, features]"
         )
     if sizes[0] not in (None, 1):
         raise InputError(f"{path}: input {name!r} has a batch of {sizes[0]}; accepted: 1, or a dynamic one")
@@ -192,7 +197,7 @@ def _output(name: str, values: dict[str, Value], path: Path) -> tuple[Chain, NDA
     def refuse(found: str, accepted: str) -> NoReturn:
         raise Refusal(f"{path}: output {name!r} is {found}; accepted: {accepted}")
 
-    value = values.get(name)
+    value = pending.settle(values.get(name))
     if isinstance(value, Activation | Codes | Accumulators) and value.features_reordered:
         refuse("a map flattened to features", "the map itself, [batch, channels, height, width]")
     match value:
@@ -205,6 +210,8 @@ def _output(name: str, values: dict[str, Value], path: Path) -> tuple[Chain, NDA
                 found = f"{value}, with a MaxPool, Relu or Clip behind it"
                 refuse(found, "a QuantizeLinear and DequantizeLinear behind these")
             return value.chain.then(value.layer), value.scale
+        case Pending():
+            refuse(str(value), "a QuantizeLinear and DequantizeLinear behind it")
         case Winners():
             refuse(str(value), "a ScatterElements that puts the values into zeros by the indices (k-WTA)")
         case None:
@@ -213,11 +220,14 @@ def _output(name: str, values: dict[str, Value], path: Path) -> tuple[Chain, NDA
             refuse(str(value), "the result of a layer")
 
 
-def _unique_names(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+def _unique_names(layers: tuple[Layer, ...], taken: set[str] | None = None) -> tuple[Layer, ...]:
     """The layers, a second one of the same name as name_2 and so on."""
-    taken: set[str] = set()
+    taken = set() if taken is None else taken
     result = []
     for layer in layers:
+        if isinstance(layer, Residual):
+            body, shortcut = _unique_names(layer.body, taken), _unique_names(layer.shortcut, taken)
+            layer = dataclasses.replace(layer, body=body, shortcut=shortcut)
         name, count = layer.name, 1
         while name in taken:
             count += 1

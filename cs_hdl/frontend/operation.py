@@ -81,12 +81,13 @@ class Operation:
             raise self.refusal(f"attribute {name} = {value!r}", f"a value like {default!r}")
         return value
 
-    def pair(self, name: str, default: tuple[int, int]) -> tuple[int, int]:
-        """Attribute ``name`` as two integers of at least 1 (vertical, horizontal)."""
-        value = self.attribute(name, list(default))
-        if len(value) != 2 or min(value) < 1:
-            raise self.refusal(f"{name} = {list(value)}", "two integers of at least 1 (2-D only)")
-        return int(value[0]), int(value[1])
+    def pair(self, name: str, default: tuple[int, int], *, line: bool = False) -> tuple[int, int]:
+        """Attribute ``name`` as two integers of at least 1 (vertical, horizontal); over a ``line``, one: (1, n)."""
+        value = self.attribute(name, list(default)[-1:] if line else list(default))
+        if len(value) != (1 if line else 2) or min(value) < 1:
+            accepted = "one integer of at least 1 (1-D)" if line else "two integers of at least 1 (2-D only)"
+            raise self.refusal(f"{name} = {list(value)}", accepted)
+        return (1, int(value[0])) if line else (int(value[0]), int(value[1]))
 
 
 def _same_type(value: Any, default: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cs_hdl.fixedpoint import dtype_range, scale_to_multiplier
 from cs_hdl.frontend.operation import Operation, Operator
+from cs_hdl.frontend.pending import clip_limits, quantise_pending, rescaled
 from cs_hdl.frontend.values import (
     Accumulators,
     Activation,
@@ -17,10 +18,11 @@ from cs_hdl.frontend.values import (
     Constant,
     FloatInput,
     IntegerInput,
+    Pending,
     QuantisedConstant,
     Value,
 )
-from cs_hdl.network import Requantise, Tensor
+from cs_hdl.network import Requantise, ScaledSum, Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,20 +85,21 @@ def _quantize(operation: Operation) -> Value:
     dtype = _CANONICAL[stored, zero_point]
     match value:
         case FloatInput():
-            chain, flat = _input_chain(value.shape, dtype, scale), len(value.shape) == 1
+            chain = _input_chain(value.shape, dtype, scale)
+            flat, line = len(value.shape) == 1, len(value.shape) == 2
         case Accumulators():
-            chain, flat = _requantised(operation, value, scale, dtype), value.flat
+            chain, flat, line = _requantised(operation, value, scale, dtype), value.flat, value.line
+        case Pending():
+            chain, flat, line = quantise_pending(operation, value, scale, dtype), value.flat, value.line
         case Activation():
-            if value.scale != scale or value.chain.tensor.dtype != dtype:
-                raise operation.refusal(
-                    f"quantises a tensor of scale {value.scale:g} ({value.chain.tensor.dtype}) "
-                    f"again with scale {scale:g} ({dtype})",
-                    "the same scale and type as before, or a layer in between",
-                )
-            chain, flat = value.chain, value.flat
+            again = Pending(
+                name=operation.layer_name, what="an activation", operands=(value,), shape=value.map_shape,
+                chain=value.chain, flat=value.flat,
+            )  # fmt: skip
+            chain, flat, line = quantise_pending(operation, again, scale, dtype), value.flat, value.line
         case _:
             raise operation.wrong_input(0, _REAL_DATA)
-    return Codes(chain=chain, flat=flat, scale=scale, zero_point=zero_point)
+    return Codes(chain=chain, flat=flat, line=line, scale=scale, zero_point=zero_point)
 
 
 def _input_chain(shape: tuple[int, ...], dtype: str, scale: float) -> Chain:
@@ -107,19 +110,12 @@ def _input_chain(shape: tuple[int, ...], dtype: str, scale: float) -> Chain:
 def _network_shape(shape: tuple[int, ...]) -> Shape:
     if len(shape) == 1:
         return (1, 1, shape[0])
-    channels, height, width = shape
-    return (height, width, channels)
+    channels, *places = shape
+    return (places[0] if len(places) > 1 else 1, places[-1], channels)
 
 
 def _requantised(operation: Operation, value: Accumulators, scale: float, dtype: str) -> Chain:
-    low, high = dtype_range(dtype)
-    clip = [float(np.rint(limit / scale)) for limit in value.clip]
-    if clip[0] > low or clip[1] < high:
-        raise operation.refusal(
-            f"a Relu or Clip before it cuts to {clip[0]:g}..{clip[1]:g} steps of its scale, "
-            f"inside {dtype}'s {low}..{high}",
-            "limits that the integer type itself gives (after Relu: uint8 with zero point 0)",
-        )
+    low, high = clip_limits(operation, value.clip, scale, dtype)
     pairs = []
     for channel, ratio in enumerate((value.scale / scale).tolist()):
         try:
@@ -137,7 +133,9 @@ def _requantised(operation: Operation, value: Accumulators, scale: float, dtype:
     chain = value.chain.then(dataclasses.replace(value.layer, requantise=requantise))
     for pool in value.pools:
         chain = chain.then(pool)
-    return chain
+    # Limits within the type's own (ReLU6): a step of its own behind the pools, which they commute with.
+    limits = ScaledSum(multipliers=(1,), shift=0, dtype=dtype, low=low, high=high)
+    return rescaled(chain, f"{value.layer.name}_clip", limits)
 
 
 def _quantize_constant(operation: Operation, array: NDArray[Any]) -> Value:
@@ -180,11 +178,11 @@ def _dequantize(operation: Operation) -> Value:
                     f"zero point {zero_point} for a tensor that was quantised with {value.zero_point}",
                     "the zero point of its QuantizeLinear",
                 )
-            return Activation(chain=value.chain, flat=value.flat, scale=scale)
+            return Activation(chain=value.chain, flat=value.flat, line=value.line, scale=scale)
         case IntegerInput():
             scale, zero_point = _activation_scale(operation), _zero_point(operation, value.dtype)
             chain = _input_chain(value.shape, _CANONICAL[value.dtype, zero_point], scale)
-            return Activation(chain=chain, flat=len(value.shape) == 1, scale=scale)
+            return Activation(chain=chain, flat=len(value.shape) == 1, line=len(value.shape) == 2, scale=scale)
         case _:
             raise operation.wrong_input(0, "a QuantizeLinear's result, an integer input, or integer weights")
 

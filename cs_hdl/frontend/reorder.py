@@ -9,14 +9,14 @@ import numpy as np
 
 from cs_hdl.frontend.folding import fold_constant, fold_shape, resolve_shape
 from cs_hdl.frontend.operation import Operation, Operator
-from cs_hdl.frontend.values import Accumulators, Activation, ClassIndex, Codes, QuantisedConstant, Value
+from cs_hdl.frontend.values import Accumulators, Activation, ClassIndex, Codes, Pending, QuantisedConstant, Value
 
 if TYPE_CHECKING:
     from cs_hdl.frontend.values import Data
 
 __all__ = ["OPERATORS"]
 
-_VIEWS = "[batch, features], or [batch, channels, height, width] as before"
+_VIEWS = "[batch, features], [batch, channels, height, width] as before, or without a height of 1"
 
 
 def _identity(operation: Operation) -> Value:
@@ -57,9 +57,18 @@ def _squeeze(operation: Operation) -> Value:
     return _view(operation, source, tuple(size for axis, size in enumerate(shape) if axis not in gone))
 
 
+def _unsqueeze(operation: Operation) -> Value:
+    source = _data(operation)
+    axes, rank = operation.integers(1, "axes"), len(source.onnx_shape)
+    shape = list(source.onnx_shape)
+    for axis in sorted(axis % (rank + len(axes)) for axis in axes):
+        shape.insert(axis, 1)
+    return _view(operation, source, tuple(shape))
+
+
 def _data(operation: Operation) -> Data:
     value = operation.input(0)
-    if not isinstance(value, Activation | Codes | Accumulators):
+    if not isinstance(value, Activation | Codes | Accumulators | Pending):
         raise operation.wrong_input(0, "a tensor between layers")
     return value
 
@@ -70,7 +79,9 @@ def _view(operation: Operation, source: Data, shape: tuple[int, ...]) -> Value:
     if shape == (1, height * width * channels):
         return dataclasses.replace(source, flat=True)
     if shape == (1, channels, height, width):
-        return dataclasses.replace(source, flat=False)
+        return dataclasses.replace(source, flat=False, line=False)
+    if height == 1 and shape == (1, channels, width):
+        return dataclasses.replace(source, flat=False, line=True)
     raise operation.refusal(f"from {list(source.onnx_shape)} to {list(shape)}", _VIEWS)
 
 
@@ -110,4 +121,5 @@ OPERATORS = {
     "Shape": Operator(fold_shape, ("end", "start")),
     "Squeeze": Operator(_squeeze),
     "Transpose": Operator(_transpose, ("perm",)),
+    "Unsqueeze": Operator(_unsqueeze),
 }

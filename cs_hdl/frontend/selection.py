@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cs_hdl.frontend.operation import Operation, Operator
+from cs_hdl.frontend.pending import settle
 from cs_hdl.frontend.values import Accumulators, Activation, ClassIndex, Constant, Value, Winners
 from cs_hdl.network import ArgMax, GlobalKWTA, LocalKWTA
 
@@ -28,7 +29,7 @@ def _axis(operation: Operation, value: Data, axis: int) -> int:
 
 
 def _top_k(operation: Operation) -> tuple[Value, ...]:
-    value = operation.input(0)
+    value = settle(operation.input(0))
     if not isinstance(value, Activation):
         raise operation.wrong_input(0, "an activation that comes from a DequantizeLinear (k-WTA selects 8-bit values)")
     axis = _axis(operation, value, operation.attribute("axis", -1))

@@ -28,6 +28,7 @@ __all__ = [
     "Data",
     "FloatInput",
     "IntegerInput",
+    "Pending",
     "QuantisedConstant",
     "Value",
     "Winners",
@@ -85,7 +86,10 @@ class QuantisedConstant(Value):
 
 @dataclass(frozen=True, kw_only=True)
 class FloatInput(Value):
-    """The graph's input where it is a float tensor; ``shape`` is ``(channels, height, width)`` or ``(features,)``."""
+    """The graph's input where it is a float tensor.
+
+    ``shape`` is ``(channels, height, width)``, ``(channels, length)`` or ``(features,)``.
+    """
 
     shape: tuple[int, ...]
 
@@ -109,11 +113,13 @@ class Data(Value):
     """A tensor between layers.
 
     ``flat`` where the graph sees it as features, flattened from channels, height, width; the
-    network's own order stays (height, width, channel).
+    network's own order stays (height, width, channel). ``line`` where the graph sees a map of height 1
+    as a sequence, without that dimension.
     """
 
     chain: Chain
     flat: bool
+    line: bool = False
 
     @property
     def map_shape(self) -> Shape:
@@ -122,9 +128,14 @@ class Data(Value):
 
     @property
     def onnx_shape(self) -> tuple[int, ...]:
-        """The shape in the graph for a batch of 1: ``(1, channels, height, width)`` or ``(1, features)``."""
+        """The shape in the graph for a batch of 1.
+
+        ``(1, channels, height, width)``, ``(1, channels, length)`` or ``(1, features)``.
+        """
         height, width, channels = self.map_shape
-        return (1, height * width * channels) if self.flat else (1, channels, height, width)
+        if self.flat:
+            return (1, height * width * channels)
+        return (1, channels, width) if self.line else (1, channels, height, width)
 
     @property
     def features_reordered(self) -> bool:
@@ -179,6 +190,30 @@ class Accumulators(Data):
 
     def __str__(self) -> str:
         return f"the unquantised result of {self.layer.name}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pending(Data):
+    """A real tensor made of dequantised ones, which nothing has quantised yet.
+
+    The sum of its ``operands``, each with its own scale; or, where there is a ``window`` (kernel, stride,
+    padding), the average of the only one over it; or that operand itself. ``clip`` is what Relu and Clip cut
+    off, as real values; ``name`` that of the layer that it will be, ``shape`` that of the result.
+    """
+
+    name: str
+    what: str
+    operands: tuple[Activation, ...]
+    shape: Shape
+    window: tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]] | None = None
+    clip: tuple[float, float] = (-np.inf, np.inf)
+
+    @property
+    def map_shape(self) -> Shape:
+        return self.shape
+
+    def __str__(self) -> str:
+        return f"{self.what} that nothing has quantised"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cs_hdl.frontend.operation import Operation, Operator
+from cs_hdl.frontend.pending import add, settle
 from cs_hdl.frontend.values import Accumulators, Activation, Constant, QuantisedConstant, Value
 from cs_hdl.frontend.windows import window_padding
 from cs_hdl.network import Conv2d, Linear, Requantise
@@ -28,11 +29,12 @@ def _sums(source: Activation, layer: WeightLayer, scale: NDArray[np.float64], *,
     """The layer's result; its sums need not fit 32 bits where a requantisation follows."""
     narrow = Requantise(multiplier=np.ones(1, dtype=np.int64), shift=np.zeros(1, dtype=np.int64))
     shape = dataclasses.replace(layer, requantise=narrow).output(source.chain.tensor).shape
-    return Accumulators(chain=source.chain, flat=flat, layer=layer, scale=scale, shape=shape)
+    line = source.line and not flat
+    return Accumulators(chain=source.chain, flat=flat, line=line, layer=layer, scale=scale, shape=shape)
 
 
 def _activation(operation: Operation, index: int = 0) -> Activation:
-    value = operation.input(index)
+    value = settle(operation.input(index))
     if not isinstance(value, Activation):
         raise operation.wrong_input(index, _DATA)
     return value
@@ -87,22 +89,24 @@ def _bias(operation: Operation, index: int, scale: NDArray[np.float64], shape: t
 
 def _conv(operation: Operation) -> Value:
     source = _activation(operation)
-    weights, scale = _weights(operation, axis=0, rank=4)
+    if source.flat:
+        raise operation.refusal("its input is flattened", "a tensor of [batch, channels, height, width]")
+    weights, scale = _weights(operation, axis=0, rank=3 if source.line else 4)
+    if source.line:
+        weights = weights[:, :, None, :]
     kernel = (int(weights.shape[2]), int(weights.shape[3]))
-    if operation.pair("kernel_shape", kernel) != kernel:
+    if operation.pair("kernel_shape", kernel, line=source.line) != kernel:
         raise operation.refusal(
             f"kernel_shape = {operation.attributes['kernel_shape']}", f"{list(kernel)}, its weights'"
         )
-    if source.flat:
-        raise operation.refusal("its input is flattened", "a tensor of [batch, channels, height, width]")
-    stride = operation.pair("strides", (1, 1))
+    stride = operation.pair("strides", (1, 1), line=source.line)
     sums = source.scale * scale
     layer = Conv2d(
         name=operation.layer_name,
         weights=weights,
         bias=_bias_vector(operation, sums, weights.shape[0]),
         stride=stride,
-        padding=window_padding(operation, source.map_shape, kernel, stride),
+        padding=window_padding(operation, source.map_shape, kernel, stride, line=source.line),
         groups=operation.attribute("group", 1),
     )
     return _sums(source, layer, sums, flat=False)
@@ -149,7 +153,10 @@ def _linear(operation: Operation, *, transposed: bool) -> Value:
 
 
 def _add(operation: Operation) -> Value:
-    """A constant added to a layer's sums is a bias."""
+    """A constant added to a layer's sums is a bias; two activations make a residual sum."""
+    total_of_two = add(operation)
+    if total_of_two is not None:
+        return total_of_two
     first, second = operation.input(0), operation.input(1)
     if isinstance(second, Accumulators) and isinstance(first, Constant | QuantisedConstant):
         swapped = dataclasses.replace(
@@ -158,16 +165,46 @@ def _add(operation: Operation) -> Value:
         return _add(swapped)
     if not isinstance(first, Accumulators) or not first.untouched or first.features_reordered:
         raise operation.wrong_input(0, "a constant bias straight after a Conv, Gemm or MatMul")
-    if isinstance(second, Accumulators | Activation):
-        raise operation.refusal("adds two activations", "a constant bias straight after a Conv, Gemm or MatMul")
     total = first.layer.bias.astype(np.int64) + _bias(operation, 1, first.scale, first.onnx_shape)
     if total.min() < _INT32.min or total.max() > _INT32.max:
         raise operation.refusal("the sum of two biases does not fit 32 bits", "a smaller bias")
     return dataclasses.replace(first, layer=dataclasses.replace(first.layer, bias=total.astype(np.int32)))
 
 
+def _batch_normalization(operation: Operation) -> Value:
+    """Folded into the layer before it: each channel's factor into its scale, what is added into its bias."""
+    value = operation.input(0)
+    if not isinstance(value, Accumulators) or not value.untouched or value.features_reordered:
+        raise operation.wrong_input(0, "the result of a Conv, Gemm or MatMul, straight behind it")
+    if operation.attribute("training_mode", 0):
+        raise operation.refusal("training_mode = 1", "training_mode = 0")
+    channels, layer = value.shape[2], value.layer
+    constants = []
+    for index, what in enumerate(("scale", "B", "mean", "variance"), start=1):
+        array = operation.constant(index, what).astype(np.float64).reshape(-1)
+        if array.size != channels or not np.isfinite(array).all():
+            found = f"{what} {operation.input_name(index)!r} of {array.size} values"
+            raise operation.refusal(found, f"{channels} finite numbers, one a channel")
+        constants.append(array)
+    gamma, beta, mean, variance = constants
+    spread = variance + operation.attribute("epsilon", 1e-5)
+    if spread.min() <= 0:
+        raise operation.refusal(f"a variance of {variance.min():g}", "variances of at least 0")
+    factor = gamma / np.sqrt(spread)
+    # A factor of 0 leaves nothing of the weights; the scale may then be any.
+    sign, size = np.sign(factor).astype(np.int64), np.where(factor == 0, 1.0, np.abs(factor))
+    scale = np.broadcast_to(value.scale, (channels,)) * size
+    bias = sign * layer.bias.astype(np.int64) + np.rint((beta - mean * factor) / scale)
+    if bias.min() < _INT32.min or bias.max() > _INT32.max:
+        raise operation.refusal("its offset does not fit the 32-bit bias of the layer before it", "a smaller offset")
+    weights = layer.weights * sign.reshape(-1, *(1,) * (layer.weights.ndim - 1))
+    folded = dataclasses.replace(layer, weights=weights.astype(np.int8), bias=bias.astype(np.int32))
+    return dataclasses.replace(value, layer=folded, scale=scale)
+
+
 OPERATORS = {
     "Add": Operator(_add),
+    "BatchNormalization": Operator(_batch_normalization, ("epsilon", "momentum", "training_mode")),
     "Conv": Operator(_conv, ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")),
     "Gemm": Operator(_gemm, ("alpha", "beta", "transA", "transB")),
     "MatMul": Operator(_matmul),

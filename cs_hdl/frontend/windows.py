@@ -1,31 +1,47 @@
-"""What slides over a map and what cuts values: MaxPool, Relu, Clip, and the padding of windows."""
+"""What slides over a map: MaxPool, and kernel, stride and padding of every window."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.frontend.operation import Operation, Operator
 from cs_hdl.frontend.values import Accumulators, Activation, Codes, Value
 from cs_hdl.network import MaxPool, Tensor
 
 if TYPE_CHECKING:
+    from cs_hdl.frontend.values import Data
     from cs_hdl.network import Shape
 
-__all__ = ["OPERATORS", "window_padding"]
+__all__ = ["OPERATORS", "WINDOW_ATTRIBUTES", "window_of", "window_padding"]
+
+WINDOW_ATTRIBUTES = ("auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides")
+
+
+def window_of(operation: Operation, value: Data) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+    """Kernel, stride and padding of the node's window over ``value``."""
+    if "kernel_shape" not in operation.attributes:
+        raise operation.refusal("no kernel_shape", "its size, one integer for each dimension")
+    kernel = operation.pair("kernel_shape", (1, 1), line=value.line)
+    stride = operation.pair("strides", (1, 1), line=value.line)
+    return kernel, stride, window_padding(operation, value.map_shape, kernel, stride, line=value.line)
 
 
 def window_padding(
-    operation: Operation, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int]
+    operation: Operation, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], *, line: bool = False
 ) -> tuple[int, int, int, int]:
-    """``(top, left, bottom, right)`` of a window over ``shape``, from pads or auto_pad; refuses dilations."""
-    if operation.pair("dilations", (1, 1)) != (1, 1):
-        raise operation.refusal(f"dilations = {operation.attributes['dilations']}", "dilations = [1, 1]")
+    """``(top, left, bottom, right)`` of a window over ``shape``, from pads or auto_pad; refuses dilations.
+
+    A window over a ``line`` has a height of 1 and pads of (left, right).
+    """
+    ones = (1, 1)
+    if operation.pair("dilations", ones, line=line) != ones:
+        accepted = f"dilations = {list(ones[line:])}"
+        raise operation.refusal(f"dilations = {operation.attributes['dilations']}", accepted)
     auto_pad = operation.attribute("auto_pad", "NOTSET")
-    pads = operation.attribute("pads", [0, 0, 0, 0])
+    pads = operation.attribute("pads", [0, 0] if line else [0, 0, 0, 0])
+    if line and len(pads) == 2:
+        pads = [0, pads[0], 0, pads[1]]
     if auto_pad == "NOTSET":
         if len(pads) != 4 or min(pads) < 0:
             raise operation.refusal(f"pads = {pads}", "four integers of at least 0: top, left, bottom, right")
@@ -55,15 +71,8 @@ def _max_pool(operation: Operation) -> Value:
         raise operation.refusal("ceil_mode = 1", "ceil_mode = 0, with explicit pads where they are needed")
     if operation.outputs > 1:
         raise operation.refusal("it gives indices too", "one output")
-    if "kernel_shape" not in operation.attributes:
-        raise operation.refusal("no kernel_shape", "two integers (2-D only)")
-    kernel, stride = operation.pair("kernel_shape", (1, 1)), operation.pair("strides", (1, 1))
-    pool = MaxPool(
-        name=operation.layer_name,
-        kernel=kernel,
-        stride=stride,
-        padding=window_padding(operation, value.map_shape, kernel, stride),
-    )
+    kernel, stride, padding = window_of(operation, value)
+    pool = MaxPool(name=operation.layer_name, kernel=kernel, stride=stride, padding=padding)
     if isinstance(value, Accumulators):
         # Behind the QuantizeLinear there will be a tensor of 8 bits; which of the two types makes no difference.
         shape = pool.output(Tensor(value.shape, "int8")).shape
@@ -71,46 +80,4 @@ def _max_pool(operation: Operation) -> Value:
     return dataclasses.replace(value, chain=value.chain.then(pool))
 
 
-def _relu(operation: Operation) -> Value:
-    return _cut(operation, 0.0, np.inf)
-
-
-def _clip(operation: Operation) -> Value:
-    limits = []
-    for index, (what, default) in enumerate((("minimum", -np.inf), ("maximum", np.inf)), start=1):
-        array = operation.constant(index, what) if operation.input(index) is not None else np.array(default)
-        if array.size != 1 or np.isnan(array).any():
-            raise operation.refusal(f"{what} {array.tolist()}", "one number")
-        limits.append(float(array.reshape(-1)[0]))
-    return _cut(operation, limits[0], limits[1])
-
-
-def _cut(operation: Operation, low: float, high: float) -> Value:
-    """Limits that the quantiser behind a layer swallows, or that an activation keeps anyway."""
-    if low > high:
-        raise operation.refusal(f"limits {low:g}..{high:g}", "a minimum below the maximum")
-    value = operation.input(0)
-    match value:
-        case Accumulators():
-            # Whether the QuantizeLinear behind it gives these limits anyway is known there.
-            limits = tuple(min(max(limit, low), high) for limit in value.clip)
-            return dataclasses.replace(value, clip=(limits[0], limits[1]))
-        case Activation():
-            least, most = (limit * value.scale for limit in dtype_range(value.chain.tensor.dtype))
-            if low > least or high < most:
-                raise operation.refusal(
-                    f"cuts an activation of {least:g}..{most:g} to {low:g}..{high:g}",
-                    "a Relu or Clip between a layer and its QuantizeLinear",
-                )
-            return value
-        case _:
-            raise operation.wrong_input(0, "a layer's result, before its QuantizeLinear")
-
-
-OPERATORS = {
-    "Clip": Operator(_clip),
-    "MaxPool": Operator(
-        _max_pool, ("auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides")
-    ),
-    "Relu": Operator(_relu),
-}
+OPERATORS = {"MaxPool": Operator(_max_pool, (*WINDOW_ATTRIBUTES, "storage_order"))}

@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cs_hdl.errors import InputError
-from cs_hdl.fixedpoint import dtype_range, requantise
-from cs_hdl.network import ArgMax, Conv2d, GlobalKWTA, Linear, LocalKWTA, MaxPool
+from cs_hdl.fixedpoint import dtype_range, requantise, round_half_even
+from cs_hdl.network import (
+    ArgMax,
+    AveragePool,
+    Conv2d,
+    GlobalKWTA,
+    Linear,
+    LocalKWTA,
+    MaxPool,
+    Rescale,
+    Residual,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cs_hdl.network import Layer, Network, Tensor, WeightLayer
+    from cs_hdl.network import Layer, Network, Pool, ScaledSum, Tensor, WeightLayer
 
-__all__ = ["check_input", "run_dense", "run_layer", "run_layers"]
+__all__ = ["check_input", "run_dense", "run_layer", "run_layers", "scaled_sum"]
 
 #: Accumulators that are held as float64 at once (64 MB), unless a single word has more.
 _CHUNK_VALUES = 2**23
@@ -78,6 +88,14 @@ def run_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[Any]) 
             return _weight_layer(layer, tensor, result, data).astype(dtype)
         case MaxPool():
             return _max_pool(layer, result, data)
+        case AveragePool():
+            return scaled_sum(layer.scale, _window_sums(layer, result, data))
+        case Rescale():
+            return scaled_sum(layer.scale, data)
+        case Residual():
+            branches = zip((layer.body, layer.shortcut), layer.branch_tensors(tensor), strict=True)
+            ends = [_branch(layers, tensors, data) for layers, tensors in branches]
+            return scaled_sum(layer.scale, *ends)
         case LocalKWTA():
             return _winners(data, layer.winners)
         case GlobalKWTA():
@@ -87,6 +105,21 @@ def run_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[Any]) 
             return np.asarray(np.argmax(flat, axis=3, keepdims=True), dtype=dtype)
         case _:
             raise NotImplementedError(f"{layer.name}: the golden model has no {layer.kind}")
+
+
+def _branch(layers: tuple[Layer, ...], tensors: list[Tensor], data: NDArray[Any]) -> NDArray[Any]:
+    for layer, tensor, result in zip(layers, tensors[:-1], tensors[1:], strict=True):
+        data = run_layer(layer, tensor, result, data)
+    return data
+
+
+def scaled_sum(scale: ScaledSum, *operands: NDArray[Any]) -> NDArray[Any]:
+    """``clamp(round_half_even(sum of operand * multiplier / 2**shift))``, in the scale's dtype."""
+    total = sum(
+        operand.astype(np.int64) * multiplier for operand, multiplier in zip(operands, scale.multipliers, strict=True)
+    )
+    rounded = round_half_even(np.asarray(total, dtype=np.int64), scale.shift)
+    return np.clip(rounded, *scale.limits).astype(scale.dtype)
 
 
 def _weight_layer(layer: WeightLayer, tensor: Tensor, result: Tensor, data: NDArray[Any]) -> NDArray[np.int64]:
@@ -147,6 +180,16 @@ def _max_pool(layer: MaxPool, result: Tensor, data: NDArray[Any]) -> NDArray[Any
         for column in range(layer.kernel[1]):
             np.maximum(largest, _tap(padded, row, column, layer.stride, result.shape[:2]), out=largest)
     return largest
+
+
+def _window_sums(layer: Pool, result: Tensor, data: NDArray[Any]) -> NDArray[np.int64]:
+    top, left, bottom, right = layer.padding
+    padded = np.pad(data.astype(np.int64), ((0, 0), (top, bottom), (left, right), (0, 0)))
+    sums = np.zeros((len(data), *result.shape), dtype=np.int64)
+    for row in range(layer.kernel[0]):
+        for column in range(layer.kernel[1]):
+            sums += _tap(padded, row, column, layer.stride, result.shape[:2])
+    return sums
 
 
 def _winners(data: NDArray[Any], winners: int) -> NDArray[Any]:

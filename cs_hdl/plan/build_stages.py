@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from cs_hdl.combine.packed import Packed
 from cs_hdl.fixedpoint import dtype_range
-from cs_hdl.network import GlobalKWTA, Layer, LocalKWTA, MaxPool, Tensor, WeightLayer
+from cs_hdl.network import (
+    AveragePool,
+    GlobalKWTA,
+    Layer,
+    LocalKWTA,
+    MaxPool,
+    Network,
+    Pool,
+    Rescale,
+    Residual,
+    Tensor,
+    WeightLayer,
+)
 from cs_hdl.plan.adder_graph import AdderGraph, adder_graph
 from cs_hdl.plan.cost import Cost, constants_cost, lanes_cost, memory_cost
 from cs_hdl.plan.folding import fold_lanes, realise
 from cs_hdl.plan.geometry import pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
 from cs_hdl.plan.plan import Plan
+from cs_hdl.plan.residual import Branch, rechunk, residual_stage
 from cs_hdl.plan.select import densify_cycles
 from cs_hdl.plan.stages import (
     ArgMaxStage,
+    AverageStage,
     ConstantsStage,
     DensifyStage,
     GlobalKWTAStage,
     LanesStage,
     NarrowStage,
     PoolStage,
+    RescaleStage,
     Stage,
     WidenStage,
 )
-from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors
+from cs_hdl.plan.sums import scaled_sum_lut
+from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors, takes_lanes
 from cs_hdl.plan.winners import cheapest_way
-
-if TYPE_CHECKING:
-    from cs_hdl.combine.packed import Packed
 
 __all__ = ["Infeasible", "StageBuilder", "constants_graph"]
 
@@ -59,12 +72,14 @@ class StageBuilder:
     packed as the stages want them: that may take seconds.
     """
 
-    def __init__(self, packed: Packed, *, mode: str | None, cycles: int, draft: bool = False) -> None:
+    def __init__(
+        self, packed: Packed, *, mode: str | None, cycles: int, draft: bool = False, input_lanes: int | None = None
+    ) -> None:
         self._packed, self._mode, self._cycles, self._draft = packed, mode, cycles, draft
         self._layers = dict(packed.layers)
         self._network = packed.network
         self._stages: list[Stage] = []
-        self._lanes = self._input_lanes = self._input()
+        self._lanes = self._input_lanes = input_lanes or self._input()
         self.cost = Cost(lut=500)
 
     def build(self) -> Plan:
@@ -102,7 +117,7 @@ class StageBuilder:
         if tensor.shape[2] % lanes == 0 or tensor.size == tensor.shape[2]:
             return lanes
         layers = self._network.layers
-        first = next((layer for layer in layers if not isinstance(layer, MaxPool)), None)
+        first = next((layer for layer in layers if not isinstance(layer, Pool | Rescale)), None)
         allowed = beat_lanes(tensor.shape[2]) if isinstance(first, LocalKWTA) else divisors(tensor.shape[2])
         wider = [n for n in divisors(tensor.shape[2]) if n >= lanes and n in allowed]
         if not wider:
@@ -132,6 +147,12 @@ class StageBuilder:
                 self._multiply(index, layer)
         elif isinstance(layer, MaxPool):
             self._pool(index, layer)
+        elif isinstance(layer, AveragePool):
+            self._average(index, layer)
+        elif isinstance(layer, Rescale):
+            self._rescale(index, layer)
+        elif isinstance(layer, Residual):
+            self._residual(index, layer)
         else:
             self._narrow(index, tensor, consumer_lanes(self._network, index, self._cycles))
             if isinstance(layer, LocalKWTA):
@@ -249,6 +270,65 @@ class StageBuilder:
             ),
             lines + Cost(lut=geometry.taps * self._lanes * 20 + 60),
         )
+
+    def _average(self, index: int, layer: AveragePool) -> None:
+        tensor, lanes = self._network.tensors[index], self._lanes
+        geometry = pool_geometry(layer, tensor)
+        height, width = geometry.raster
+        beats = ceil_div(tensor.shape[2], lanes)
+        stage = AverageStage(
+            layer=index,
+            cycles=height * width * beats,
+            geometry=geometry,
+            lanes=lanes,
+            beats=beats,
+            dtype=tensor.dtype,
+            scale=layer.scale,
+        )
+        if stage.whole:
+            width = 8 + (geometry.taps - 1).bit_length()
+            cost = memory_cost(beats, width * lanes) + Cost(lut=lanes * 2 * width + 60)
+        else:
+            lines = memory_cost(geometry.raster[1] * beats, max(1, geometry.kernel[0] - 1) * lanes * 8)
+            cost = lines + Cost(lut=geometry.taps * lanes * 12 + 60)
+        self._push(stage, cost + Cost(lut=lanes * scaled_sum_lut(layer.scale)))
+
+    def _rescale(self, index: int, layer: Rescale) -> None:
+        tensor, lanes = self._network.tensors[index], self._lanes
+        self._push(
+            RescaleStage(
+                layer=index,
+                cycles=tensor.shape[0] * tensor.shape[1] * ceil_div(tensor.shape[2], lanes),
+                lanes=lanes,
+                dtype=tensor.dtype,
+                scale=layer.scale,
+            ),
+            Cost(lut=lanes * scaled_sum_lut(layer.scale)),
+        )
+
+    def _residual(self, index: int, layer: Residual) -> None:
+        tensor = self._network.tensors[index]
+        self._narrow(index, tensor, consumer_lanes(self._network, index, self._cycles))
+        wanted = consumer_lanes(self._network, index + 1, self._cycles)
+        if wanted is None:
+            raise Infeasible
+        stage, cost = residual_stage(index, layer, tensor, lanes=self._lanes, wanted=wanted, build=self._branch)
+        self._push(stage, cost)
+        self._lanes = wanted
+
+    def _branch(self, network: Network, lanes: int) -> Branch:
+        """The stages of a branch, which reads beats of ``lanes`` or, where it cannot, has them cut anew."""
+        wanted = consumer_lanes(network, 0, self._cycles)
+        if wanted is None:
+            raise Infeasible
+        if takes_lanes(network, lanes):
+            wanted = max(wanted, lanes)
+        front = rechunk(network.input, layer=0, have=lanes, want=wanted)
+        packed = Packed(network=network, layers=self._packed.layers)
+        builder = StageBuilder(packed, mode=self._mode, cycles=self._cycles, draft=self._draft, input_lanes=wanted)
+        plan = builder.build()
+        self._layers |= {layer.name: plan.packed.layers[layer.name] for layer, _ in network.weighted}
+        return Branch(stages=(*front.stages, *plan.stages), lanes=plan.output_lanes, cost=front.cost + builder.cost)
 
     def _local_kwta(self, index: int, layer: LocalKWTA) -> None:
         tensor = self._network.tensors[index]

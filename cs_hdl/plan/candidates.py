@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cs_hdl.network import GlobalKWTA, LocalKWTA, MaxPool, WeightLayer
+from cs_hdl.network import GlobalKWTA, LocalKWTA, Pool, WeightLayer
 from cs_hdl.plan.folding import lane_cycles
 from cs_hdl.plan.geometry import pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import ceil_div
@@ -25,9 +25,10 @@ def candidate_cycles(packed: Packed) -> list[int]:
     """All of them, rising, without a repetition."""
     network = packed.network
     found = {network.input.size}
-    for tensor in network.tensors:
+    for _, tensor in network.flat:
         found |= set(_stream_cycles(tensor))
-    for layer, tensor in zip(network.layers, network.tensors, strict=False):
+    found |= set(_stream_cycles(network.output))
+    for layer, tensor in network.flat:
         if isinstance(layer, WeightLayer):
             geometry = weight_geometry(layer, tensor)
             height, width = geometry.raster
@@ -35,7 +36,7 @@ def candidate_cycles(packed: Packed) -> list[int]:
             for entries, sparse in {(tensor.shape[2], False), (tensor.winners or tensor.shape[2], True)}:
                 for beat in {1, *beat_lanes(entries)}:
                     found |= lane_cycles(packed.layers[layer.name], geometry, entries=entries, beat=beat, sparse=sparse)
-        elif isinstance(layer, MaxPool):
+        elif isinstance(layer, Pool):
             height, width = pool_geometry(layer, tensor).raster
             found |= {height * width * ceil_div(tensor.shape[2], lanes) for lanes in beat_lanes(tensor.shape[2])}
         elif isinstance(layer, GlobalKWTA):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cs_hdl.network import MaxPool, Shape, Tensor, WeightLayer
+    from cs_hdl.network import Pool, Shape, Tensor, WeightLayer
 
 __all__ = ["Geometry", "pool_geometry", "weight_geometry"]
 
@@ -74,6 +74,6 @@ def weight_geometry(layer: WeightLayer, tensor: Tensor) -> Geometry:
     return Geometry(shape=tensor.shape, kernel=(height, width), stride=stride, padding=padding)
 
 
-def pool_geometry(layer: MaxPool, tensor: Tensor) -> Geometry:
-    """The geometry of a max-pooling over ``tensor``."""
+def pool_geometry(layer: Pool, tensor: Tensor) -> Geometry:
+    """The geometry of a pooling over ``tensor``."""
     return Geometry(shape=tensor.shape, kernel=layer.kernel, stride=layer.stride, padding=layer.padding)

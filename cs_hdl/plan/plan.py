@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from cs_hdl.combine.packed import Packed, load_packed, save_packed
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
-from cs_hdl.network import Network, Tensor, WeightLayer
+from cs_hdl.network import Network, Residual, ScaledSum, Tensor, WeightLayer
 from cs_hdl.plan import stages as stage_types
 from cs_hdl.plan.geometry import Geometry, weight_geometry
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
+from cs_hdl.plan.residual import branch_plans, flat_stages
 from cs_hdl.plan.select import densify_delay
-from cs_hdl.plan.stages import ConstantsStage, DensifyStage, LanesStage, Stage
+from cs_hdl.plan.stages import ConstantsStage, DensifyStage, LanesStage, ResidualStage, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,18 +92,27 @@ class Plan:
     @property
     def warm_up_cycles(self) -> int:
         """Cycles after reset in which memories without a reset are cleared and no word is taken."""
-        lanes = (2 * stage.lanes.kernels_per_set for stage in self.stages if isinstance(stage, LanesStage))
+        stages = list(flat_stages(self.stages))
+        lanes = (2 * stage.lanes.kernels_per_set for stage in stages if isinstance(stage, LanesStage))
         dense = (
             2 * ceil_div(s.channels, s.lanes) + densify_delay(s.channels, s.lanes)
-            for s in self.stages
+            for s in stages
             if isinstance(s, DensifyStage)
         )
         return max([0, *lanes, *dense])
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:
-        """A report for each layer of the network."""
-        return tuple(self._report(index) for index in range(len(self.network.layers)))
+        """A report for each layer of the network, those of a residual's branches before its own."""
+        reports: list[LayerReport] = []
+        for index, layer in enumerate(self.network.layers):
+            if isinstance(layer, Residual):
+                stage = next(s for s in self.stages if s.layer == index and isinstance(s, ResidualStage))
+                body, shortcut = branch_plans(self, stage)
+                reports += body.layers
+                reports += shortcut.layers if layer.shortcut else ()
+            reports.append(self._report(index))
+        return tuple(reports)
 
     def _report(self, index: int) -> LayerReport:
         network = self.network
@@ -172,9 +182,15 @@ def save_plan(plan: Plan, folder: Path) -> None:
         for item in dataclasses.fields(plan)
         if item.name not in ("packed", "stages")
     }
-    entries = [{"stage": type(stage).__name__, **dataclasses.asdict(stage)} for stage in plan.stages]
-    content = {"format": 1, **values, "stages": entries}
+    content = {"format": 1, **values, "stages": [_stage_entry(stage) for stage in plan.stages]}
     write_aside(folder / "plan.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _stage_entry(stage: Stage) -> dict[str, Any]:
+    entry = {"stage": type(stage).__name__, **dataclasses.asdict(stage)}
+    if isinstance(stage, ResidualStage):
+        entry |= {key: [_stage_entry(inner) for inner in getattr(stage, key)] for key in ("body", "shortcut")}
+    return entry
 
 
 def load_plan(folder: Path) -> Plan:
@@ -200,6 +216,11 @@ def _load_stage(entry: dict[str, Any]) -> Stage:
         lanes = dict(values["lanes"])
         lanes["geometry"] = _load_geometry(lanes["geometry"])
         values["lanes"] = LanesPlan(**lanes)
+    if "scale" in values:
+        values["scale"] = ScaledSum(**values["scale"] | {"multipliers": tuple(values["scale"]["multipliers"])})
+    if cls is ResidualStage:
+        values |= {key: tuple(_load_stage(inner) for inner in values[key]) for key in ("body", "shortcut")}
+        values["dtypes"] = tuple(values["dtypes"])
     return cls(**values)
 
 

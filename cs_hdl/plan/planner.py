@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from cs_hdl.combine.packed import combine
 from cs_hdl.errors import InputError
-from cs_hdl.network import WeightLayer
 from cs_hdl.plan.build_stages import Infeasible, StageBuilder
 from cs_hdl.plan.candidates import candidate_cycles
 from cs_hdl.plan.cost import Cost
@@ -96,8 +95,7 @@ def _check_mode(network: Network, mode: str | None) -> None:
         return
     if mode not in MODES:
         raise InputError(f"--mode {mode}: must be one of {', '.join(MODES)}")
-    weighted = [t for layer, t in zip(network.layers, network.tensors, strict=False) if isinstance(layer, WeightLayer)]
-    if mode == "sparse-sparse" and all(tensor.winners is None for tensor in weighted):
+    if mode == "sparse-sparse" and all(tensor.winners is None for _, tensor in network.weighted):
         raise InputError(
             f"{network.name}: --mode sparse-sparse needs sparse activations, but no layer has a k-WTA in front; "
             "give --active-inputs, or take --mode sparse-dense"

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cs_hdl.network import ScaledSum
     from cs_hdl.plan.geometry import Geometry
     from cs_hdl.plan.lanes import LanesPlan
 
 __all__ = [
     "ArgMaxStage",
+    "AverageStage",
     "ConstantsStage",
     "DensifyStage",
     "GlobalKWTAStage",
@@ -21,6 +23,8 @@ __all__ = [
     "LocalKWTAStage",
     "NarrowStage",
     "PoolStage",
+    "RescaleStage",
+    "ResidualStage",
     "Stage",
     "ThresholdKWTAStage",
     "WidenStage",
@@ -57,6 +61,51 @@ class PoolStage(Stage):
     lanes: int
     beats: int
     dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AverageStage(Stage):
+    """Average pooling over beats of ``lanes`` channels, ``beats`` a position."""
+
+    geometry: Geometry
+    lanes: int
+    beats: int
+    dtype: str
+    scale: ScaledSum
+
+    @property
+    def whole(self) -> bool:
+        """Whether one window is the whole word, so that running sums do."""
+        return self.geometry.kernel == self.geometry.shape[:2] and not any(self.geometry.padding)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RescaleStage(Stage):
+    """Each value of a beat of ``lanes`` scaled anew."""
+
+    lanes: int
+    dtype: str
+    scale: ScaledSum
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualStage(Stage):
+    """A fork, two branches with a queue behind each, and the scaled sum of what they give.
+
+    ``input_lanes`` values a beat come in (``input_dtype``) and ``lanes`` go out. The stages of ``body`` and
+    ``shortcut`` count layers within their branch; ``dtypes`` are what the branches give. The queues hold
+    ``body_queue`` and ``shortcut_queue`` beats: as many as one branch can be ahead of the other.
+    """
+
+    input_lanes: int
+    input_dtype: str
+    lanes: int
+    body: tuple[Stage, ...]
+    shortcut: tuple[Stage, ...]
+    body_queue: int
+    shortcut_queue: int
+    dtypes: tuple[str, str]
+    scale: ScaledSum
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,12 @@ from cs_hdl.network import WeightLayer
 from cs_hdl.plan.build_stages import constants_graph
 from cs_hdl.plan.lane_timing import lanes_times
 from cs_hdl.plan.lanes import ceil_div
+from cs_hdl.plan.residual import branch_plans, flat_stages
 from cs_hdl.plan.scale import channel_scale
 from cs_hdl.plan.select import argmax_latency, densify_delay, global_kwta_latency, local_kwta_latency, threshold_search
 from cs_hdl.plan.stages import (
     ArgMaxStage,
+    AverageStage,
     ConstantsStage,
     DensifyStage,
     GlobalKWTAStage,
@@ -27,9 +29,12 @@ from cs_hdl.plan.stages import (
     LocalKWTAStage,
     NarrowStage,
     PoolStage,
+    RescaleStage,
+    ResidualStage,
     ThresholdKWTAStage,
     WidenStage,
 )
+from cs_hdl.plan.sums import scaled_sum_latency, tree_levels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,8 +56,9 @@ def measure(plan: Plan) -> Plan:
     times = np.arange(plan.input_beats, dtype=np.int64) + INPUT_LATENCY
     for stage in plan.stages:
         times = stage_times(plan, stage, times)
-    latency = int(times[-1]) + OUTPUT_LATENCY
-    words = ceil_div(latency, plan.cycles_per_word) + 2 + len(plan.stages)
+    # The output border gives a word's last beat when it knows whether the whole word was sound.
+    latency = max(int(times[-1]), plan.input_beats - 1 + INPUT_LATENCY) + OUTPUT_LATENCY
+    words = ceil_div(latency, plan.cycles_per_word) + 2 + len(list(flat_stages(plan.stages)))
     return dataclasses.replace(plan, latency_cycles=latency, words_in_flight=words)
 
 
@@ -65,6 +71,12 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     if isinstance(stage, PoolStage):
         levels = (stage.geometry.taps - 1).bit_length()
         return _window_times(stage.geometry, stage.beats, times) + levels + SLICE_LATENCY
+    if isinstance(stage, AverageStage):
+        return _average_times(stage, times) + SLICE_LATENCY
+    if isinstance(stage, RescaleStage):
+        return times + scaled_sum_latency(stage.scale) + SLICE_LATENCY
+    if isinstance(stage, ResidualStage):
+        return _residual_times(plan, stage, times)
     if isinstance(stage, NarrowStage):
         return _in_turn(times + 2, ceil_div(stage.channels, stage.lanes))
     if isinstance(stage, WidenStage):
@@ -112,6 +124,25 @@ def _window_times(geometry: Geometry, beats: int, times: Times) -> Times:
     places = ((y * width + x) * beats + np.arange(beats)).ravel() + delay
     result: Times = steps[places] + 1
     return result
+
+
+def _average_times(stage: AverageStage, times: Times) -> Times:
+    latency = scaled_sum_latency(stage.scale)
+    if stage.whole:
+        return times[-stage.beats :] + 1 + latency
+    return _window_times(stage.geometry, stage.beats, times) + tree_levels(stage.geometry.taps) + latency
+
+
+def _residual_times(plan: Plan, stage: ResidualStage, times: Times) -> Times:
+    """A beat is added when both branches have given it; their queues are long enough to keep neither waiting."""
+    ends = []
+    for branch in branch_plans(plan, stage):
+        given = times
+        for inner in branch.stages:
+            given = stage_times(branch, inner, given)
+        ends.append(given + QUEUE_LATENCY)
+    added: Times = np.maximum(*ends) + scaled_sum_latency(stage.scale) + SLICE_LATENCY
+    return added
 
 
 def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cs_hdl.network import GlobalKWTA, LocalKWTA, MaxPool, WeightLayer
+from cs_hdl.network import GlobalKWTA, LocalKWTA, Pool, Rescale, WeightLayer
 from cs_hdl.plan.geometry import pool_geometry
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.select import global_kwta_cycles
@@ -12,7 +12,7 @@ from cs_hdl.plan.select import global_kwta_cycles
 if TYPE_CHECKING:
     from cs_hdl.network import Network
 
-__all__ = ["beat_lanes", "consumer_lanes", "divisors"]
+__all__ = ["beat_lanes", "consumer_lanes", "divisors", "takes_lanes"]
 
 
 def beat_lanes(channels: int) -> list[int]:
@@ -39,14 +39,22 @@ def consumer_lanes(network: Network, index: int, cycles: int) -> int | None:
     tensor = network.tensors[index]
     channels = tensor.shape[2]
     places = tensor.shape[0] * tensor.shape[1]
-    while index < len(network.layers) and isinstance(layer := network.layers[index], MaxPool):
-        height, width = pool_geometry(layer, network.tensors[index]).raster
-        places = max(places, height * width)
+    while index < len(network.layers) and isinstance(layer := network.layers[index], Pool | Rescale):
+        if isinstance(layer, Pool):
+            height, width = pool_geometry(layer, network.tensors[index]).raster
+            places = max(places, height * width)
         index += 1
     for lanes in _lane_options(network, index):
         if places * ceil_div(channels, lanes) <= cycles and _select_in_time(network, index, lanes, cycles):
             return lanes
     return None
+
+
+def takes_lanes(network: Network, lanes: int) -> bool:
+    """Whether the first layer of ``network`` that is neither a pool nor a rescaling can read beats of ``lanes``."""
+    layers = enumerate(network.layers)
+    index = next((i for i, layer in layers if not isinstance(layer, Pool | Rescale)), len(network.layers))
+    return lanes in _lane_options(network, index)
 
 
 def _lane_options(network: Network, index: int) -> list[int]:

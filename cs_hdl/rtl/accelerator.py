@@ -8,11 +8,10 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from cs_hdl.network import WeightLayer
 from cs_hdl.rtl.axi_input import AxiInput
 from cs_hdl.rtl.axi_output import AxiOutput
 from cs_hdl.rtl.axi_stream import bytes_per_value
-from cs_hdl.rtl.layer import make_stage
+from cs_hdl.rtl.layer import make_stage, stage_name
 
 if TYPE_CHECKING:
     from cs_hdl.plan.plan import Plan
@@ -83,9 +82,9 @@ class Accelerator(wiring.Component):
             self.error_count.eq(sink.error_count),
         ]
         stream = source.o
-        for index, stage in enumerate(plan.stages):
+        for stage in plan.stages:
             component = make_stage(plan, stage)
-            m.submodules[self._name(index)] = component
+            m.submodules[stage_name(plan, stage)] = component
             connect(m, stream, component.i)
             stream = component.o
         connect(m, stream, sink.i)
@@ -99,11 +98,3 @@ class Accelerator(wiring.Component):
         with m.If(left != 0):
             m.d.sync += left.eq(left - 1)
         return ready
-
-    def _name(self, index: int) -> str:
-        """``linear1_lanes``: the layer, and what the stage does for it."""
-        stage = self._plan.stages[index]
-        layer = self._plan.network.layers[stage.layer]
-        own = type(stage).__name__.removesuffix("Stage").lower()
-        clean = "".join(c if c.isalnum() else "_" for c in layer.name)
-        return f"{clean}_{own}" if isinstance(layer, WeightLayer) or clean != own else clean

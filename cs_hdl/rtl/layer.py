@@ -10,8 +10,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from cs_hdl.network import WeightLayer
 from cs_hdl.plan.build_stages import constants_graph
+from cs_hdl.plan.residual import branch_plans
 from cs_hdl.plan.stages import (
     ArgMaxStage,
+    AverageStage,
     ConstantsStage,
     DensifyStage,
     GlobalKWTAStage,
@@ -19,10 +21,13 @@ from cs_hdl.plan.stages import (
     LocalKWTAStage,
     NarrowStage,
     PoolStage,
+    RescaleStage,
+    ResidualStage,
     ThresholdKWTAStage,
     WidenStage,
 )
 from cs_hdl.rtl.argmax import ArgMax
+from cs_hdl.rtl.average_pool import AveragePool, GlobalAveragePool
 from cs_hdl.rtl.densify import Densify
 from cs_hdl.rtl.global_kwta import GlobalKWTA
 from cs_hdl.rtl.local_kwta import LocalKWTA
@@ -33,13 +38,16 @@ from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 from cs_hdl.rtl.primitives.window import Window
 from cs_hdl.rtl.rechunk import Narrow, Widen
+from cs_hdl.rtl.residual import ResidualBlock
+from cs_hdl.rtl.scaled_sum import ScaledSum
+from cs_hdl.rtl.streams import values_layout
 from cs_hdl.rtl.threshold_kwta import ThresholdKWTA
 
 if TYPE_CHECKING:
     from cs_hdl.plan.plan import Plan
     from cs_hdl.plan.stages import Stage
 
-__all__ = ["Chain", "make_stage"]
+__all__ = ["Chain", "make_stage", "stage_name"]
 
 
 class Chain(wiring.Component):
@@ -70,6 +78,13 @@ def make_stage(plan: Plan, stage: Stage) -> Any:
     if isinstance(stage, PoolStage):
         pool = MaxPool(geometry=stage.geometry, lanes=stage.lanes, beats=stage.beats, dtype=stage.dtype)
         return Chain(pool=pool, slice=RegisterSlice(pool.o.payload.shape()))
+    if isinstance(stage, AverageStage):
+        return _average(stage)
+    if isinstance(stage, RescaleStage):
+        rescale = ScaledSum(scale=stage.scale, dtypes=[stage.dtype], lanes=stage.lanes)
+        return Chain(rescale=rescale, slice=RegisterSlice(rescale.o.payload.shape()))
+    if isinstance(stage, ResidualStage):
+        return _residual(plan, stage)
     if isinstance(stage, NarrowStage):
         return Narrow(channels=stage.channels, lanes=stage.lanes, dtype=stage.dtype, depth=stage.depth)
     if isinstance(stage, WidenStage):
@@ -87,6 +102,46 @@ def make_stage(plan: Plan, stage: Stage) -> Any:
     if not stage.queue:
         return densify
     return Chain(queue=Queue(layout=densify.i.payload.shape(), depth=stage.queue), densify=densify)
+
+
+def stage_name(plan: Plan, stage: Stage) -> str:
+    """``linear1_lanes``: the layer, and what the stage does for it."""
+    layer = plan.network.layers[stage.layer]
+    own = type(stage).__name__.removesuffix("Stage").lower()
+    clean = "".join(c if c.isalnum() else "_" for c in layer.name)
+    return f"{clean}_{own}" if isinstance(layer, WeightLayer) or clean != own else clean
+
+
+def _average(stage: AverageStage) -> Chain:
+    pool: AveragePool | GlobalAveragePool
+    if stage.whole:
+        pool = GlobalAveragePool(
+            positions=stage.geometry.taps, lanes=stage.lanes, beats=stage.beats, dtype=stage.dtype, scale=stage.scale
+        )
+    else:
+        pool = AveragePool(
+            geometry=stage.geometry, lanes=stage.lanes, beats=stage.beats, dtype=stage.dtype, scale=stage.scale
+        )
+    return Chain(pool=pool, slice=RegisterSlice(pool.o.payload.shape()))
+
+
+def _residual(plan: Plan, stage: ResidualStage) -> Chain:
+    """Both branches, and a register slice behind the sum."""
+    branches = []
+    for branch in branch_plans(plan, stage):
+        parts = {
+            f"{stage_name(branch, inner)}_{index}": make_stage(branch, inner)
+            for index, inner in enumerate(branch.stages)
+        }
+        branches.append(Chain(**parts) if parts else None)
+    block = ResidualBlock(
+        layout=values_layout(stage.input_dtype, stage.input_lanes),
+        body=branches[0],
+        shortcut=branches[1],
+        depths=(stage.body_queue, stage.shortcut_queue),
+        sum=ScaledSum(scale=stage.scale, dtypes=stage.dtypes, lanes=stage.lanes),
+    )
+    return Chain(block=block, slice=RegisterSlice(block.o.payload.shape()))
 
 
 def _constants(plan: Plan, stage: ConstantsStage) -> Chain:

@@ -1,0 +1,57 @@
+"""Scaled sums as adders: the digits of their multipliers, and how long they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cs_hdl.network import ScaledSum
+
+__all__ = ["Term", "scaled_sum_latency", "scaled_sum_lut", "sum_terms", "tree_levels"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """``sign * operand << shift``; the constant ``1 << shift`` where ``operand`` is None."""
+
+    operand: int | None
+    shift: int
+    sign: int
+
+
+def signed_digits(number: int) -> list[tuple[int, int]]:
+    """``number`` >= 1 as a sum of ``sign * 2**shift``, no two digits next to each other: (shift, sign) each."""
+    digits, shift = [], 0
+    while number:
+        if number & 1:
+            sign = 2 - (number & 3)
+            digits.append((shift, sign))
+            number -= sign
+        number, shift = number >> 1, shift + 1
+    return digits
+
+
+def sum_terms(scale: ScaledSum) -> list[Term]:
+    """What is added up: every digit of every multiplier, and half of the last place for the rounding."""
+    terms = [
+        Term(operand, shift, sign)
+        for operand, multiplier in enumerate(scale.multipliers)
+        for shift, sign in signed_digits(multiplier)
+    ]
+    return terms + ([Term(None, scale.shift - 1, 1)] if scale.shift else [])
+
+
+def tree_levels(count: int) -> int:
+    """Levels of a tree that adds ``count`` values, a register behind each."""
+    return (count - 1).bit_length()
+
+
+def scaled_sum_latency(scale: ScaledSum) -> int:
+    """Cycles from the operands to the result: the adders, the rounding where there is a shift, the limits."""
+    return tree_levels(len(sum_terms(scale))) + (1 if scale.shift else 0) + 1
+
+
+def scaled_sum_lut(scale: ScaledSum) -> int:
+    """About how many LUTs one lane takes."""
+    return 24 * (len(sum_terms(scale)) - 1) + 40
