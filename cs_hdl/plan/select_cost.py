@@ -80,8 +80,8 @@ def threshold_parts(stage: ThresholdKWTAStage) -> tuple[list[float], Cost]:
     values = _memory(rows, _VALUE_BITS * scan)
     if not values.block_ram:  # each part is written alone
         values = _memory(rows, _VALUE_BITS * stage.lanes) * (scan // stage.lanes)
-    parts_of_it = [scan, scan * (scan - 1).bit_length(), index + winners.bit_length(), 1]
-    return parts_of_it, values + _memory(winners, _VALUE_BITS + index)
+    parts: list[float] = [scan, scan * (scan - 1).bit_length(), index + winners.bit_length(), 1]
+    return parts, values + _memory(winners, _VALUE_BITS + index)
 
 
 def threshold_cost(stage: ThresholdKWTAStage) -> Cost:
