@@ -54,7 +54,7 @@ def sorting_parts(stage: LocalKWTAStage) -> tuple[list[float], Cost]:
 
 def sorting_cost(stage: LocalKWTAStage) -> Cost:
     """Of :class:`cs_hdl.rtl.local_kwta.LocalKWTA`."""
-    return _weighted([1.0, 1.0, 0.5, 60.0], *sorting_parts(stage))
+    return _weighted([1.09, 1.09, 0.5, 235.0], *sorting_parts(stage))
 
 
 def histogram_parts(stage: GlobalKWTAStage) -> tuple[list[float], Cost]:
