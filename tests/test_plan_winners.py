@@ -52,7 +52,9 @@ def test_the_cheapest_way_is_taken(groups, features, winners, lanes, cycles, kin
 
 
 def test_more_cycles_let_fewer_values_be_compared_at_once():
-    found = [cheapest_way(layer=0, groups=1, features=1500, winners=150, lanes=1, cycles=n) for n in (3100, 4600, 20000)]
+    found = [
+        cheapest_way(layer=0, groups=1, features=1500, winners=150, lanes=1, cycles=n) for n in (3100, 4600, 20000)
+    ]
     assert [way.stage.scan for way in found] == [8, 4, 1]
     assert cheapest_way(layer=0, groups=1, features=1500, winners=150, lanes=1, cycles=1499) is None
 
@@ -69,9 +71,7 @@ def network(*, channels: int, winners: int, whole: bool, behind: bool) -> Networ
     )
     select = (GlobalKWTA if whole else LocalKWTA)(name="k", winners=winners)
     size = 1 if whole else 2
-    last = Conv2d(
-        name="last", weights=sparse_weights(rng, (4, channels, size, size), 0.3), bias=random_bias(rng, 4)
-    )
+    last = Conv2d(name="last", weights=sparse_weights(rng, (4, channels, size, size), 0.3), bias=random_bias(rng, 4))
     layers: tuple[Layer, ...] = (first, select, last) if behind else (first, select)
     return Network(name="net", input=Tensor(shape, "uint8"), layers=layers)
 

@@ -78,7 +78,9 @@ def route_alone(component: Any, folder: Path, *, seed: int = 1) -> Alone:
     """Place and route ``component`` between registered ports. Raises ToolError where a tool fails."""
     component_cells(_RegisteredPorts(component), folder)
     options = ["--json", "alone.json", "--report", "alone.nextpnr.json", "--seed", str(seed), "--router", "router2"]
-    options += ["--timing-allow-fail", "--lpf-allow-unconstrained", "--freq", "150"]
+    # A pin of the clock network: any other may have no way to it.
+    (folder / "alone.lpf").write_text('LOCATE COMP "clk" SITE "G2";\n')
+    options += ["--lpf", "alone.lpf", "--timing-allow-fail", "--lpf-allow-unconstrained", "--freq", "150"]
     run_tool(require_tool("nextpnr-ecp5"), [*_DEVICE, *options], folder=folder, log="nextpnr.log")
     report = json.loads((folder / "alone.nextpnr.json").read_text())
     (clock,) = report["fmax"].values()

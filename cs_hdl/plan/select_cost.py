@@ -54,33 +54,34 @@ def sorting_parts(stage: LocalKWTAStage) -> tuple[list[float], Cost]:
 
 def sorting_cost(stage: LocalKWTAStage) -> Cost:
     """Of :class:`cs_hdl.rtl.local_kwta.LocalKWTA`."""
-    return _weighted([1.0, 1.0, 0.5, 60.0], *sorting_parts(stage))
+    return _weighted([1.09, 1.09, 0.5, 235.0], *sorting_parts(stage))
 
 
 def histogram_parts(stage: GlobalKWTAStage) -> tuple[list[float], Cost]:
-    """Bits of the counters, lanes, bits that change lanes, bits of indices, one; and all memories."""
+    """Bits of a counter, lanes, bits that change lanes, one; and all memories."""
     features, winners, lanes = stage.features, stage.winners, stage.lanes
     counter = max(winners.bit_length(), (features - winners).bit_length()) + 1
     pair = _VALUE_BITS + max(1, (features - 1).bit_length())
     rows = 1 << (ceil_div(winners, lanes) + 1).bit_length()
     memories = _memory(ceil_div(features, lanes) + 2, _VALUE_BITS * lanes) * 2 + _memory(rows, pair) * lanes
-    return [counter, lanes, lanes * lanes * pair, pair, 1], memories
+    return [counter, lanes, lanes * lanes * pair, 1], memories
 
 
 def histogram_cost(stage: GlobalKWTAStage) -> Cost:
     """Of :class:`cs_hdl.rtl.global_kwta.GlobalKWTA`."""
-    return _weighted([60.0, 150.0, 1.0, 5.0, 100.0], *histogram_parts(stage))
+    return _weighted([124.7, 115.7, 0.54, -170.4], *histogram_parts(stage))
 
 
 def threshold_parts(stage: ThresholdKWTAStage) -> tuple[list[float], Cost]:
     """Values compared at once, the same times the levels of adding up, bits of the counters, one; both memories."""
-    features, winners, scan, parts = stage.features, stage.winners, stage.scan, stage.scan // stage.lanes
+    features, winners, scan = stage.features, stage.winners, stage.scan
     index = max(1, (features - 1).bit_length())
     rows = ceil_div(features, scan)
     values = _memory(rows, _VALUE_BITS * scan)
     if not values.block_ram:  # each part is written alone
-        values = _memory(rows, _VALUE_BITS * stage.lanes) * parts
-    return [scan, scan * (scan - 1).bit_length(), index + winners.bit_length(), 1], values + _memory(winners, _VALUE_BITS + index)
+        values = _memory(rows, _VALUE_BITS * stage.lanes) * (scan // stage.lanes)
+    parts: list[float] = [scan, scan * (scan - 1).bit_length(), index + winners.bit_length(), 1]
+    return parts, values + _memory(winners, _VALUE_BITS + index)
 
 
 def threshold_cost(stage: ThresholdKWTAStage) -> Cost:

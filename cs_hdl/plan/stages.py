@@ -110,7 +110,10 @@ class ResidualStage(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalKWTAStage(Stage):
-    """Sorting networks (for a global k-WTA too, if that is cheaper): a position in ``beats`` beats in, ``winners`` pairs out, ``pairs`` a beat."""
+    """Sorting networks: a position in ``beats`` beats in, ``winners`` pairs out, ``pairs`` a beat.
+
+    For a global k-WTA too, if that is cheaper: its word is then the only position.
+    """
 
     channels: int
     winners: int
@@ -120,7 +123,10 @@ class LocalKWTAStage(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalKWTAStage(Stage):
-    """Histograms (for a local k-WTA too, if that is cheaper): ``lanes`` values a beat in, as many pairs a beat out."""
+    """Histograms: ``lanes`` values a beat in, as many pairs a beat out.
+
+    For a local k-WTA too, if that is cheaper: each position is then what a word is here.
+    """
 
     features: int
     winners: int

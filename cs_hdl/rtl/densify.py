@@ -106,7 +106,10 @@ class Densify(wiring.Component):
             reads = []
             mine = index[:shift] == lane if shift else Const(1)
             for number in range(2):
-                memory = m.submodules[f"memory_{lane}_{number}"] = Memory(shape=8, depth=max(beats, 2), init=[])
+                # What is read while it is written is that of the other side, and not used.
+                memory = m.submodules[f"memory_{lane}_{number}"] = Memory(
+                    shape=8, depth=max(beats, 2), init=[], attrs={"no_rw_check": 1} if self._delay else {}
+                )
                 write, read = memory.write_port(), memory.read_port(domain="sync" if self._delay else "comb")
                 m.d.comb += [
                     write.en.eq(clear[number] | (writing & used & mine & (side == number))),

@@ -134,9 +134,7 @@ class HistogramLevel(wiring.Component):
         # The first beat is read one cycle after the last can have been written; until then its place is its own.
         depth = self._beats + 2
         # Never read where it is written in that cycle, so a block RAM needs nothing around it.
-        memory = m.submodules.memory = Memory(
-            shape=8 * self._lanes, depth=depth, init=[], attrs={"no_rw_check": 1}
-        )
+        memory = m.submodules.memory = Memory(shape=8 * self._lanes, depth=depth, init=[], attrs={"no_rw_check": 1})
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.en.eq(self.valid & self.move),

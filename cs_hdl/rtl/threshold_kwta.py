@@ -75,7 +75,7 @@ class ThresholdKWTA(wiring.Component):
         # The walk over the rows: ``searching`` for a pass of the search, ``emitting`` for the one that gives.
         row, lane = Signal(range(self._rows + 3)), Signal(range(max(2, self._scan)))
         searching, emitting = Signal(), Signal()
-        loaded, read = self._load(m, row, lane, emitting)
+        loaded, read = self._load(m, lane, emitting)
         values = self._values(m, row, read)
         candidate, lacking, last_bit = self._search(m, row, searching, values)
         giving = self._emit(m, lane, emitting, values, candidate, lacking)
@@ -105,12 +105,16 @@ class ThresholdKWTA(wiring.Component):
             m.d.sync += searching.eq(1)
         return m
 
-    def _load(self, m: Module, row: Value, lane: Value, emitting: Value) -> tuple[Value, ReadPort]:
+    def _load(self, m: Module, lane: Value, emitting: Value) -> tuple[Value, ReadPort]:
         """Lets a group in, behind the one that is given. Whether it is complete with this cycle, and the memory."""
         full, taken, last = Signal(), Signal(), Signal()
         at_row, at_part = Signal(range(max(2, self._rows))), Signal(range(max(2, self._parts)))
-        # One value a cycle cannot overtake the reading.
-        read = ~emitting | (Cat(Const(0, 1), at_row) < Cat(lane != 0, row)) if self._lanes > 1 else Const(1)
+        read: Value = Const(1)
+        if self._lanes > 1:  # One value a cycle cannot overtake the reading.
+            # Rows that have been read and not written since.
+            room = Signal(range(self._rows + 1), init=self._rows)
+            m.d.sync += room.eq(room + (emitting & (lane == 0)) - (taken & (at_part == 0)))
+            read = (room != 0) | (at_part != 0)
         last_part = Signal()
         m.d.comb += [
             self.i.ready.eq(~full & read),
@@ -151,9 +155,7 @@ class ThresholdKWTA(wiring.Component):
         m.d.sync += held.eq(read.data)
         return [held[8 * number : 8 * number + 8] for number in range(self._scan)]
 
-    def _search(
-        self, m: Module, row: Value, searching: Value, values: list[Value]
-    ) -> tuple[Signal, Signal, Value]:
+    def _search(self, m: Module, row: Value, searching: Value, values: list[Value]) -> tuple[Signal, Signal, Value]:
         """Finds the threshold: gives it, how many equal to it win, and whether the last bit is being searched."""
         # 1: read, 2: held, 3: compared, 4: added up, 5: counted; behind a pass come cycles without a row.
         valid = _delays(m, searching & (row < self._rows), 5, "valid")
@@ -209,9 +211,7 @@ class ThresholdKWTA(wiring.Component):
             m.d.sync += lacking.eq(lacking - 1)
 
         pair = data.StructLayout({"value": 8, "index": index_width(self._features)})
-        memory = m.submodules.winners = Memory(
-            shape=pair, depth=self._winners, init=[], attrs={"no_rw_check": 1}
-        )
+        memory = m.submodules.winners = Memory(shape=pair, depth=self._winners, init=[], attrs={"no_rw_check": 1})
         write, read = memory.write_port(), memory.read_port()
         index = Signal(pair["index"].shape)
         m.d.comb += [write.en.eq(wins), write.data.value.eq(kept), write.data.index.eq(index)]
