@@ -21,6 +21,8 @@ from job import Job, compare, load_job, load_wrong_lengths, save_result
 
 _PERIOD_NS = 10
 _RESET_CYCLES = 8
+#: Resets amid words before the words that count.
+_INTERRUPTIONS = 6
 
 
 async def _reset(dut, job: Job, *, external: bool) -> int:
@@ -98,7 +100,9 @@ async def back_pressure(dut) -> None:
     generator = random.Random(job.seed)
     broken = await _reset(dut, job, external=True)
     source, sink = _endpoints(dut, job, generator)
-    await _interrupt(dut, job, source=source, sink=sink, generator=generator)
+    beats = job.sent.reshape(-1, job.sent.shape[2])
+    lengths = np.full(len(job.sent), job.sent.shape[1])
+    await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
     for word in job.sent:
         source.send_nowait(AxiStreamFrame(word.tobytes()))
 
@@ -118,7 +122,9 @@ async def wrong_lengths(dut) -> None:
     job = dataclasses.replace(job, expected=expected)
     wrong = lengths != job.sent.shape[1]
     broken = await _reset(dut, job, external=True)
-    source, sink = _endpoints(dut, job, random.Random(job.seed + 1))
+    generator = random.Random(job.seed + 1)
+    source, sink = _endpoints(dut, job, generator)
+    await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
     for end, length in zip(np.cumsum(lengths), lengths, strict=True):
         source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
     received, faults, marks = await _receive(sink, job)
@@ -182,16 +188,17 @@ def _breaches(dut, before: int) -> list[str]:
     return [f"m_axis broke a rule of AXI4-Stream in {count} cycles"] if count else []
 
 
-async def _interrupt(dut, job: Job, *, source, sink, generator: random.Random) -> None:
-    """Reset amid words that are under way: nothing of them may be left."""
-    for word in job.sent:
-        source.send_nowait(AxiStreamFrame(word.tobytes()))
-    await ClockCycles(dut.aclk, 1 + generator.randrange(4 * job.manifest["latency_cycles"]))
-    dut.aresetn.value = 0
-    await ClockCycles(dut.aclk, _RESET_CYCLES)
-    source.clear()
-    sink.clear()
-    dut.aresetn.value = 1
+async def _interrupt(dut, job: Job, beats: np.ndarray, lengths: np.ndarray, *, source, sink, generator) -> None:
+    """Resets of a single cycle amid words that are under way: nothing of them may be left."""
+    for _ in range(_INTERRUPTIONS):
+        for end, length in zip(np.cumsum(lengths), lengths, strict=True):
+            source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
+        await ClockCycles(dut.aclk, 1 + generator.randrange(4 * job.manifest["latency_cycles"]))
+        dut.aresetn.value = 0
+        await ClockCycles(dut.aclk, 1)
+        source.clear()
+        sink.clear()
+        dut.aresetn.value = 1
 
 
 def _pauses(generator: random.Random):
