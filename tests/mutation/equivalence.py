@@ -18,7 +18,10 @@ from pathlib import Path
 
 __all__ = ["compare"]
 
-_READ = ("hierarchy -top {top}", "proc -norom", "flatten", "memory", "setundef -zero", "opt -full", "opt_clean -purge")
+_READ = (
+    "hierarchy -top {top}", "proc -norom", "flatten", "memory", "setundef -zero -init", "setundef -zero", "opt -full",
+    "opt_clean -purge",
+)  # fmt: skip
 _MITER = (
     "miter -equiv -flatten right faulty miter", "hierarchy -top miter", "delete right faulty", "opt_clean",
     "dffunmap", "opt_expr", "techmap", "opt_clean", "dfflegalize -cell $_DFF_P_ 01", "aigmap", "opt_clean",
@@ -28,7 +31,7 @@ _PROOF = "read_aiger miter.aig; strash; scorr -F 1; dprove; print_status"
 
 
 def compare(right: str, faulty: str, top: str, *, seconds: float) -> str:
-    """ "equal", "different" or "unknown" (after ``seconds``), for the modules ``top`` with all that they hold."""
+    """Whether the modules ``top`` with all that they hold are "equal", "different" or (after ``seconds``) "unknown"."""
     with tempfile.TemporaryDirectory(prefix="cs-hdl-mutate-") as folder:
         Path(folder, "right.v").write_text(right)
         Path(folder, "faulty.v").write_text(faulty)
