@@ -179,7 +179,7 @@ def test_python_operators() -> None:
 def test_a_fault_in_a_golden_function_fails_its_tests() -> None:
     path = Path(__file__).parent.parent / "cs_hdl" / "fixedpoint.py"
     changes = [change for change in find_changes(path.read_text()) if change.function == "requantise"]
-    change = next(change for change in changes if change.operator == "wrong tie")
+    change = next(change for change in changes if "remainder != half" in change.now)
     test = "tests/test_fixedpoint.py"
     assert run_tests(None, [test], seconds=300) is None
     assert run_tests(GoldenFault(path="cs_hdl/fixedpoint.py", change=change), [test], seconds=300) == test
