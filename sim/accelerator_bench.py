@@ -1,11 +1,14 @@
 """cocotb tests of an emitted accelerator: it is known by its Verilog and its manifest only.
 
 ``full_rate`` lets harness.v feed and record (fast, and the cycles are exact); ``back_pressure``
-drives the ports by cocotbext-axi, an independent AXI4-Stream library, with random pauses.
+drives the ports by cocotbext-axi, an independent AXI4-Stream library, with random pauses;
+``wrong_lengths`` does the same with words whose tlast comes early or late. In all of them
+harness.v counts the breaches of AXI4-Stream's rules.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 
@@ -14,23 +17,30 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
-from job import Job, compare, load_job, save_result
+from job import Job, compare, load_job, load_wrong_lengths, save_result
 
 _PERIOD_NS = 10
 _RESET_CYCLES = 8
+#: Resets amid words before the words that count.
+_INTERRUPTIONS = 6
 
 
-async def _reset(dut, job: Job, *, external: bool) -> None:
+async def _reset(dut, job: Job, *, external: bool) -> int:
+    """First state, inputs quiet; gives back the breaches of the stream's rules that were counted until then."""
     dut.aresetn.value = 0
     dut.external.value = int(external)
     dut.words.value = job.sent.shape[0]
     dut.beats_per_word.value = job.sent.shape[1]
     dut.patience.value = job.patience
+    dut.beats_at_most.value = job.expected.shape[0] * job.expected.shape[1] + 64
     for signal in (dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tlast, dut.m_axis_tready):
         signal.value = 0
     cocotb.start_soon(Clock(dut.aclk, _PERIOD_NS, unit="ns").start())
-    await ClockCycles(dut.aclk, _RESET_CYCLES)
+    await ClockCycles(dut.aclk, 1)
+    broken = _number(dut.broken.value)
+    await ClockCycles(dut.aclk, _RESET_CYCLES - 1)
     dut.aresetn.value = 1
+    return broken
 
 
 @cocotb.test()
@@ -39,10 +49,11 @@ async def full_rate(dut) -> None:
     job = load_job()
     with open("input.hex", "w") as file:
         file.writelines(f"{bytes(beat[::-1]).hex()}\n" for word in job.sent for beat in word)
-    await _reset(dut, job, external=False)
+    broken = await _reset(dut, job, external=False)
     await RisingEdge(dut.finished)
     result, received = _read_events(job)
     result |= compare(job, received)
+    result["faults"] += _breaches(dut, broken)
     result["error_count"] = _number(dut.errors.value)
     np.save(job.folder / "received.npy", received, allow_pickle=False)
     save_result(job, "full_rate", result)
@@ -87,8 +98,52 @@ async def back_pressure(dut) -> None:
     """The same words with random pauses on both sides, by a driver that is not ours, after a reset amid words."""
     job = load_job()
     generator = random.Random(job.seed)
+    broken = await _reset(dut, job, external=True)
+    source, sink = _endpoints(dut, job, generator)
+    beats = job.sent.reshape(-1, job.sent.shape[2])
+    lengths = np.full(len(job.sent), job.sent.shape[1])
+    await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
+    for word in job.sent:
+        source.send_nowait(AxiStreamFrame(word.tobytes()))
+
+    received, faults, marks = await _receive(sink, job)
+    faults += [f"word {number}: tuser is {mark.tolist()}" for number, mark in enumerate(marks) if mark.any()]
+    faults += await _quiet(dut, sink, job, complete=len(marks) == len(received)) + _breaches(dut, broken)
+    result = {"faults": faults, "error_count": _number(dut.errors.value)} | compare(job, received)
+    save_result(job, "back_pressure", result)
+    _judge(result)
+
+
+@cocotb.test()
+async def wrong_lengths(dut) -> None:
+    """Words that are too short or too long among right ones: repaired, marked, counted, and no other is touched."""
+    job = load_job()
+    beats, lengths, expected = load_wrong_lengths(job)
+    job = dataclasses.replace(job, expected=expected)
+    wrong = lengths != job.sent.shape[1]
+    broken = await _reset(dut, job, external=True)
+    generator = random.Random(job.seed + 1)
+    source, sink = _endpoints(dut, job, generator)
+    await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
+    for end, length in zip(np.cumsum(lengths), lengths, strict=True):
+        source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
+    received, faults, marks = await _receive(sink, job)
+    for number, mark in enumerate(marks):
+        # From the first beat after the fault to the last one.
+        rises = (np.diff(mark) >= 0).all() and mark[-1] == 1
+        if not (rises if wrong[number] else not mark.any()):
+            faults.append(f"word {number} of {lengths[number]} beats: tuser is {mark.tolist()}")
+    faults += await _quiet(dut, sink, job, complete=len(marks) == len(received)) + _breaches(dut, broken)
+    # What is reported is the difference, so that 0 is right here, too.
+    surplus = _number(dut.errors.value) - int(wrong.sum())
+    result = {"faults": faults, "error_count": surplus} | compare(job, received)
+    save_result(job, "wrong_lengths", result)
+    _judge(result)
+
+
+def _endpoints(dut, job: Job, generator: random.Random) -> tuple[AxiStreamSource, AxiStreamSink]:
+    """Source and sink of cocotbext-axi, both with random pauses."""
     logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
-    await _reset(dut, job, external=True)
     lanes = {"reset_active_level": False}
     source = AxiStreamSource(
         AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, dut.aresetn, byte_lanes=job.sent.shape[2], **lanes
@@ -99,44 +154,51 @@ async def back_pressure(dut) -> None:
     for endpoint in (source, sink):
         endpoint.log.setLevel(logging.WARNING)
         endpoint.set_pause_generator(_pauses(generator))
-    await _interrupt(dut, job, source=source, sink=sink, generator=generator)
-    for word in job.sent:
-        source.send_nowait(AxiStreamFrame(word.tobytes()))
+    return source, sink
 
-    received, faults = np.zeros_like(job.expected), []
+
+async def _receive(sink: AxiStreamSink, job: Job) -> tuple[np.ndarray, list[str], list[np.ndarray]]:
+    """The results that came (zeros for the others), what was wrong with them, and the tuser of each one's beats."""
+    received, faults, marks = np.zeros_like(job.expected), [], []
     for number, expected in enumerate(job.expected):
         try:
             # Pauses on both sides take about three quarters of the cycles.
-            frame = await with_timeout(sink.recv(), 8 * job.patience * _PERIOD_NS, "ns")
+            frame = await with_timeout(sink.recv(compact=False), 8 * job.patience * _PERIOD_NS, "ns")
         except cocotb.triggers.SimTimeoutError:
             faults.append(f"word {number}: no result within {8 * job.patience} cycles")
             break
-        if np.any(frame.tuser):
-            faults.append(f"word {number}: tuser is {frame.tuser}")
         if len(frame.tdata) != expected.size:
             faults.append(f"word {number}: a result of {len(frame.tdata)} bytes, not {expected.size}")
             break
         received[number] = np.frombuffer(bytes(frame.tdata), dtype=np.uint8).reshape(expected.shape)
+        marks.append(np.array(frame.tuser, dtype=int).reshape(expected.shape)[:, 0])
+    return received, faults, marks
+
+
+async def _quiet(dut, sink: AxiStreamSink, job: Job, *, complete: bool) -> list[str]:
+    """Nothing may follow the last result."""
     sink.clear_pause_generator()
     sink.pause = False
     await ClockCycles(dut.aclk, job.patience)
-    if not faults and (sink.count() or not sink.idle()):
-        faults.append("beats after the last result")
-    result = {"faults": faults, "error_count": _number(dut.errors.value)} | compare(job, received)
-    save_result(job, "back_pressure", result)
-    _judge(result)
+    return ["beats after the last result"] if complete and (sink.count() or not sink.idle()) else []
 
 
-async def _interrupt(dut, job: Job, *, source, sink, generator: random.Random) -> None:
-    """Reset amid words that are under way: nothing of them may be left."""
-    for word in job.sent:
-        source.send_nowait(AxiStreamFrame(word.tobytes()))
-    await ClockCycles(dut.aclk, 1 + generator.randrange(4 * job.manifest["latency_cycles"]))
-    dut.aresetn.value = 0
-    await ClockCycles(dut.aclk, _RESET_CYCLES)
-    source.clear()
-    sink.clear()
-    dut.aresetn.value = 1
+def _breaches(dut, before: int) -> list[str]:
+    count = _number(dut.broken.value) - before
+    return [f"m_axis broke a rule of AXI4-Stream in {count} cycles"] if count else []
+
+
+async def _interrupt(dut, job: Job, beats: np.ndarray, lengths: np.ndarray, *, source, sink, generator) -> None:
+    """Resets of a single cycle amid words that are under way: nothing of them may be left."""
+    for _ in range(_INTERRUPTIONS):
+        for end, length in zip(np.cumsum(lengths), lengths, strict=True):
+            source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
+        await ClockCycles(dut.aclk, 1 + generator.randrange(4 * job.manifest["latency_cycles"]))
+        dut.aresetn.value = 0
+        await ClockCycles(dut.aclk, 1)
+        source.clear()
+        sink.clear()
+        dut.aresetn.value = 1
 
 
 def _pauses(generator: random.Random):

@@ -8,6 +8,9 @@
 // With external = 0 the first word is sent alone; when its result is complete the others follow
 // back to back, by a source that never waits into a sink that is always ready. With external = 1
 // the s_axis and m_axis ports below belong to the accelerator.
+//
+// In both cases broken counts the cycles in which m_axis breaks a rule of AXI4-Stream: a beat
+// that was not taken vanished or changed, or there is a beat although reset was low in the last cycle.
 `timescale 1ns / 1ps
 `default_nettype none
 
@@ -24,6 +27,9 @@ module harness #(
     input wire [31:0] patience /* verilator public_flat_rw */,
     output reg finished /* verilator public_flat_rw */,
     output wire [15:0] errors /* verilator public_flat_rw */,
+    output reg [15:0] broken /* verilator public_flat_rw */,
+    // Beats of results beyond which hardware that never ends is given up.
+    input wire [31:0] beats_at_most /* verilator public_flat_rw */,
 
     input wire [`INPUT_BITS-1:0] s_axis_tdata /* verilator public_flat_rw */,
     input wire s_axis_tvalid /* verilator public_flat_rw */,
@@ -65,6 +71,7 @@ module harness #(
   reg [31:0] source_word;  // the word and beat of what source_data holds
   reg source_first;
   reg [31:0] given_words;
+  reg [31:0] given_beats;
   reg started;
   // An unknown tready takes nothing; an unknown tvalid gives something, whose unknown bits are then a fault.
   wire taken = source_valid & (s_axis_tready === 1'b1);
@@ -88,6 +95,7 @@ module harness #(
       source_valid <= 1'b0;
       source_last <= 1'b0;
       given_words <= 32'd0;
+      given_beats <= 32'd0;
       started <= 1'b0;
       finished <= 1'b0;
     end else if (!finished) begin
@@ -97,6 +105,7 @@ module harness #(
       if (given) begin
         $fwrite(event_file, "o %0d %b %b %h\n", cycle, m_axis_tlast, m_axis_tuser, m_axis_tdata);
         if (m_axis_tlast !== 1'b0) given_words <= given_words + 32'd1;
+        given_beats <= given_beats + 32'd1;
       end
       if (taken | ~source_valid) begin
         source_valid <= may_read;
@@ -112,11 +121,32 @@ module harness #(
         end
       end
       if (taken) started <= 1'b1;
-      if (idle >= (started ? patience : STARTUP)) begin
+      if (idle >= (started ? patience : STARTUP) || given_beats > beats_at_most) begin
         finished <= 1'b1;
         $fclose(event_file);
       end
     end
+  end
+
+  // What m_axis showed in the last cycle, and whether it has to show the same again.
+  reg must_hold;
+  reg was_reset;
+  reg [`OUTPUT_BITS+1:0] shown;
+  wire [`OUTPUT_BITS+1:0] shows = {m_axis_tuser, m_axis_tlast, m_axis_tdata};
+  wire ready = external ? m_axis_tready : 1'b1;
+
+  initial begin
+    broken = 16'd0;
+    must_hold = 1'b0;
+    was_reset = 1'b0;
+  end
+
+  always @(posedge aclk) begin
+    must_hold <= aresetn & (m_axis_tvalid !== 1'b0) & ~ready;
+    was_reset <= ~aresetn;
+    shown <= shows;
+    if ((aresetn & must_hold & ((m_axis_tvalid !== 1'b1) | (shows !== shown))) | (was_reset & (m_axis_tvalid !== 1'b0)))
+      broken <= broken + 16'd1;
   end
 endmodule
 

@@ -45,6 +45,12 @@ def load_job() -> Job:
     )
 
 
+def load_wrong_lengths(job: Job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The beats of all words ``[beats, bytes of a beat]``, each word's count of them, and the results' packed beats."""
+    with np.load(job.folder / "wrong_lengths.npz", allow_pickle=False) as arrays:
+        return arrays["sent"], arrays["lengths"], arrays["expected"]
+
+
 def values_of_beats(beats: np.ndarray, port: dict[str, Any]) -> np.ndarray:
     """Packed ``beats`` of a manifest's port as int64 ``[words, values]``, lanes of padding left out."""
     words, count, _ = beats.shape

@@ -1,7 +1,7 @@
 """Compiles an emitted accelerator with harness.v and runs the cocotb bench on it.
 
 Usage: ``python run.py JOB.json`` with {"simulator", "design", "build", "folder", "top",
-"input_bits", "output_bits", "waves", "tests", "seed", "build_args", "compile_only"}. Prints what the
+"input_bits", "output_bits", "waves", "tests", "seed", "build_args", "plusargs", "compile_only"}. Prints what the
 simulator prints. Exit code 0: the simulator ran; what the bench found stands in its result files,
 and in verdict.json how many cocotb tests ran and failed.
 """
@@ -51,6 +51,7 @@ def main(job_file: str) -> None:
         hdl_toplevel_lang="verilog",
         testcase=job["tests"],
         seed=job["seed"],
+        plusargs=job["plusargs"],
         build_dir=build,
         test_dir=folder,
         waves=job["waves"],

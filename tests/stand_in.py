@@ -50,12 +50,14 @@ class Negative(wiring.Component):
         with m.If(resting != 0):
             m.d.sync += resting.eq(resting - 1)
         with m.If(self.m_axis_tready):
-            m.d.sync += self.m_axis_tvalid.eq(0)
+            m.d.sync += self.m_axis_tvalid.eq(self._flaw == "endless")
+        if self._flaw == "restless":  # an unused bit would not show; tuser is 0 again when the beat is taken
+            m.d.comb += self.m_axis_tuser.eq(self.m_axis_tvalid & ~self.m_axis_tready)
         with m.If(self.s_axis_tvalid & self.s_axis_tready):
             m.d.sync += [
                 self.m_axis_tvalid.eq(1),
                 self.m_axis_tlast.eq(self.s_axis_tlast ^ (self._flaw == "tlast")),
-                self.m_axis_tuser.eq(self._flaw == "tuser"),
+                *([] if self._flaw == "restless" else [self.m_axis_tuser.eq(self._flaw == "tuser")]),
                 beat.eq(beat + 1),
             ]
             for lane in range(self._lanes):

@@ -101,6 +101,7 @@ def test_a_golden_model_that_differs_is_a_result_error(tmp_path: Path) -> None:
     [
         ({"flaw": "tlast"}, "word 0, beat 0: tlast is 1"),
         ({"flaw": "tuser"}, "word 0, beat 0: tuser is 1"),
+        ({"flaw": "endless"}, "word 1, beat 0: tlast is 1"),
         ({"latency_cycles": 7}, "latency measured 6 cycles, but the manifest states 7"),
         ({"cycles_per_word": 10}, "cycles a word measured 11, but the manifest states 10"),
     ],
@@ -132,6 +133,23 @@ def test_hardware_that_gives_too_much_or_too_little_is_found(tmp_path: Path) -> 
 
     assert "a beat after the last result" in faults(np.full((2, 6, 2), 255, dtype=np.uint8))
     assert "only 18 of 24 beats came" in faults(np.full((4, 6, 2), 255, dtype=np.uint8))
+
+
+def test_a_beat_that_changes_while_it_waits_breaks_a_rule(tmp_path: Path) -> None:
+    """Its value is right by the time that it is taken: only who looks in every cycle can tell."""
+    write_negative(tmp_path, flaw="restless")
+    result = simulate(tmp_path, random_count=6, simulator=quick_simulator(), backpressure=True)
+    with pytest.raises(ResultError, match=r"with random pauses: m_axis broke a rule of AXI4-Stream in \d+ cycles"):
+        check_result(result)
+
+
+def test_wrong_lengths_that_nobody_repairs_are_found(tmp_path: Path) -> None:
+    """The stand-in passes on what comes; a real accelerator's Verilog is run like this in test_mutation."""
+    write_negative(tmp_path)
+    result = simulate(tmp_path, random_count=6, simulator=quick_simulator(), wrong_lengths=True)
+    with pytest.raises(ResultError, match="with wrong lengths: word"):
+        check_result(result)
+    assert result.wrong_lengths is not None and result.wrong_lengths["faults"] > 0
 
 
 @pytest.mark.parametrize("suffix", [".vcd", ".fst"])

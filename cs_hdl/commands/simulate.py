@@ -32,6 +32,9 @@ def simulate(
     backpressure: Annotated[
         bool, typer.Option("--backpressure", help="Also with random pauses on both sides, by an independent driver.")
     ] = False,
+    wrong_lengths: Annotated[
+        bool, typer.Option("--wrong-lengths", help="Also words whose tlast comes early or late, with random pauses.")
+    ] = False,
     waves: Annotated[Path | None, typer.Option(metavar="F", help="Waveforms; F ends in .vcd or .fst.")] = None,
     words: Annotated[int, typer.Option(help="Random words without --input.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the random words and pauses.")] = 1,
@@ -48,6 +51,7 @@ def simulate(
             random_count=words,
             simulator=simulator,
             backpressure=backpressure,
+            wrong_lengths=wrong_lengths,
             waves=waves,
             seed=seed,
             progress=step,
@@ -82,7 +86,7 @@ def show_simulation(result: SimulationResult) -> None:
         "latency": against(result.latency_cycles, result.expected_latency_cycles),
         "simulator": f"{result.simulator}, {result.cycles:,} cycles at full rate, {human_time(result.seconds)} in all",
     }
-    if result.back_pressure is not None:
-        pauses = result.back_pressure
-        rows["random pauses"] = f"{pauses['words']:,} words, {pauses['mismatches']:,} mismatches"
+    for name, run in (("random pauses", result.back_pressure), ("wrong lengths", result.wrong_lengths)):
+        if run is not None:
+            rows[name] = f"{run['words']:,} words, {run['mismatches']:,} mismatches"
     output().print(facts(rows))

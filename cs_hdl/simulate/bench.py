@@ -24,7 +24,7 @@ from cs_hdl.files import write_aside
 from cs_hdl.resources import data_folder
 from cs_hdl.simulate.environment import Simulator, simulator_environment
 
-__all__ = ["BenchOptions", "BenchResult", "run_bench"]
+__all__ = ["BenchOptions", "BenchResult", "WrongLengths", "run_bench"]
 
 _BUILD_ARGS = {
     # harness.v marks the signals that the bench reaches; making all others public costs half the speed.
@@ -35,12 +35,13 @@ _BUILD_ARGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """How to run: the simulator, whether with random pauses, a waveform file, the seed."""
+    """How to run: the simulator, whether with random pauses, a waveform file, the seed, plusargs for the Verilog."""
 
     simulator: Simulator
     back_pressure: bool = False
     waves: Path | None = None
     seed: int = 1
+    plusargs: tuple[str, ...] = ()
 
     @property
     def waves_format(self) -> str:
@@ -51,18 +52,33 @@ class BenchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WrongLengths:
+    """Words whose tlast comes early or late, and what they must give.
+
+    ``sent``: the beats of all words, uint8 ``[beats in all, bytes of a beat]``; ``lengths``: how many of
+    them each word has; ``expected``: uint8 ``[words, beats, bytes of a beat]``, of the repaired words.
+    """
+
+    sent: NDArray[np.uint8]
+    lengths: NDArray[np.int64]
+    expected: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchResult:
     """What the bench saw.
 
-    ``received``: the full-rate run's beats, as ``expected`` was given. ``full_rate`` and
-    ``back_pressure`` (None where it was not asked for): ``{"faults", "mismatches", "first",
-    "error_count"}``, the first also with ``first_taken`` and ``last_given``, the cycles in which
-    each word's first beat was taken and its last beat given. ``failed_tests`` is cocotb's own verdict.
+    ``received``: the full-rate run's beats, as ``expected`` was given. ``full_rate``,
+    ``back_pressure`` and ``wrong_lengths`` (None where it was not asked for): ``{"faults",
+    "mismatches", "first", "error_count"}``, the first also with ``first_taken`` and ``last_given``,
+    the cycles in which each word's first beat was taken and its last beat given; the last one's
+    ``error_count`` is what was counted beyond the wrong words. ``failed_tests`` is cocotb's own verdict.
     """
 
     received: NDArray[np.uint8]
     full_rate: dict[str, Any]
     back_pressure: dict[str, Any] | None
+    wrong_lengths: dict[str, Any] | None
     failed_tests: int
 
 
@@ -75,14 +91,16 @@ def run_bench(
     build_root: Path,
     options: BenchOptions,
     progress: Callable[[str], None],
+    wrong: WrongLengths | None = None,
 ) -> BenchResult:
     """Compile ``design`` (unless ``build_root`` has it compiled already) and run the bench.
 
-    ``sent`` and ``expected`` are uint8 ``[words, beats, bytes of a beat]``. Differences are no
-    error here: they stand in the result. Raises ToolError where the simulator fails.
+    ``sent`` and ``expected`` are uint8 ``[words, beats, bytes of a beat]``; ``wrong`` asks for a run of
+    such words, too. Differences are no error here: they stand in the result. Raises ToolError where the
+    simulator fails.
     """
     header = json.loads(manifest.read_text())
-    tests = ["full_rate", "back_pressure"] if options.back_pressure else ["full_rate"]
+    tests = ["full_rate", *["back_pressure"] * options.back_pressure, *["wrong_lengths"] * (wrong is not None)]
     build_root = build_root.resolve()
     build = build_root / _digest(design, options)
     build.mkdir(parents=True, exist_ok=True)
@@ -90,6 +108,8 @@ def run_bench(
         folder = Path(name)
         np.save(folder / "sent.npy", sent, allow_pickle=False)
         np.save(folder / "expected.npy", expected, allow_pickle=False)
+        if wrong is not None:
+            np.savez(folder / "wrong_lengths.npz", sent=wrong.sent, lengths=wrong.lengths, expected=wrong.expected)
         job = {
             "manifest": str(manifest.resolve()),
             "patience": 1000 + 2 * header["latency_cycles"] + 2 * math.ceil(header["cycles_per_word"]),
@@ -104,6 +124,7 @@ def run_bench(
             "waves": options.waves is not None,
             "tests": tests,
             "build_args": _build_args(options),
+            "plusargs": list(options.plusargs),
         }
         if not (build / "compiled").exists():
             progress(f"compiling for {options.simulator.name}")
@@ -112,15 +133,16 @@ def run_bench(
         _run(job | {"compile_only": False}, folder, options)
         if options.waves is not None:
             _keep_waves((folder / f"dump.{options.waves_format}", build / "harness.fst"), options.waves)
-        results = [_result(folder, test) for test in tests]
+        results = {test: _result(folder, test) for test in tests}
         verdict = _result(folder, "verdict")
         if verdict["tests"] != len(tests):
             raise ToolError(f"cocotb ran {verdict['tests']} tests, not {len(tests)}")
         received = np.load(folder / "received.npy", allow_pickle=False)
     return BenchResult(
         received=received,
-        full_rate=results[0],
-        back_pressure=results[1] if options.back_pressure else None,
+        full_rate=results["full_rate"],
+        back_pressure=results.get("back_pressure"),
+        wrong_lengths=results.get("wrong_lengths"),
         failed_tests=verdict["failed"],
     )
 

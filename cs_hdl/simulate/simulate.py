@@ -21,13 +21,15 @@ from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.golden.dense import check_input, run_dense
 from cs_hdl.network import Network, load_network
 from cs_hdl.simulate.beats import pack_beats, unpack_beats
-from cs_hdl.simulate.bench import BenchOptions, BenchResult, run_bench
+from cs_hdl.simulate.bench import BenchOptions, BenchResult, WrongLengths, run_bench
 from cs_hdl.simulate.environment import find_simulator
 
 __all__ = ["SimulationResult", "check_result", "random_words", "simulate"]
 
 #: Words over which the cycles of a word are measured at least, behind those that fill the pipeline.
 _MEASURED_WORDS = 4
+#: Words of the run with wrong lengths.
+_WRONG_LENGTHS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,8 @@ class SimulationResult:
     """What ``simulation.json`` says (see the contract), and the outputs.
 
     ``cycles`` runs from the first beat taken to the last beat given of the full-rate run. With
-    back-pressure its words and mismatches are counted apart, in ``back_pressure``. ``problems`` are
-    the sentences that a person should read; empty where all is right.
+    back-pressure its words and mismatches are counted apart, in ``back_pressure``, and so in
+    ``wrong_lengths``. ``problems`` are the sentences that a person should read; empty where all is right.
     """
 
     words: int
@@ -51,6 +53,7 @@ class SimulationResult:
     expected_cycles_per_word: float
     expected_latency_cycles: int
     back_pressure: dict[str, int] | None
+    wrong_lengths: dict[str, int] | None
     problems: tuple[str, ...]
     outputs: NDArray[Any] = field(repr=False, compare=False)
 
@@ -83,14 +86,18 @@ def simulate(
     random_count: int = 20,
     simulator: str = "verilator",
     backpressure: bool = False,
+    wrong_lengths: bool = False,
     waves: Path | None = None,
     seed: int = 1,
+    plusargs: tuple[str, ...] = (),
     progress: Callable[[str], None] = lambda step: None,
 ) -> SimulationResult:
     """Run ``words`` (or ``random_count`` random ones) through the Verilog in ``design_dir``.
 
     Writes ``simulation.json`` there. A wrong result is no exception: see :func:`check_result`.
-    ``waves`` is written as FST where its name ends in .fst, otherwise as VCD. Raises InputError
+    ``backpressure`` adds a run with random pauses and a reset amid words, ``wrong_lengths`` one of words
+    whose tlast comes early or late. ``waves`` is written as FST where its name ends in .fst, otherwise as
+    VCD; ``plusargs`` reach the simulation as they are. Raises InputError
     for a folder that is no design or wrong words; ToolError where the simulator is missing or fails.
     """
     manifest = check_design(design_dir)
@@ -109,8 +116,9 @@ def simulate(
         sent=_pack(words[order], manifest["input"]),
         expected=_pack(expected[order], manifest["output"]),
         build_root=design_dir / "build" / "simulation",
-        options=BenchOptions(simulator=found, back_pressure=backpressure, waves=waves, seed=seed),
+        options=BenchOptions(simulator=found, back_pressure=backpressure, waves=waves, seed=seed, plusargs=plusargs),
         progress=progress,
+        wrong=_wrong_lengths(network, manifest, words, seed) if wrong_lengths else None,
     )
     report = _report(manifest, network, result, count=len(words), simulator=f"{found.name} {found.version}", seed=seed)
     report = dataclasses.replace(report, seconds=round(time.monotonic() - started, 3))
@@ -126,6 +134,26 @@ def check_result(result: SimulationResult) -> None:
 
 def _pack(words: NDArray[Any], port: dict[str, Any]) -> NDArray[np.uint8]:
     return pack_beats(words, dtype=port["dtype"], values_per_beat=port["values_per_beat"], beats=port["beats"])
+
+
+def _wrong_lengths(network: Network, manifest: dict[str, Any], words: NDArray[Any], seed: int) -> WrongLengths:
+    """Words of the right length, one beat, one too few, one and five too many, in random order."""
+    generator, port = np.random.default_rng(seed), manifest["input"]
+    beats, width = port["beats"], port["values_per_beat"]
+    lengths = np.array([beats, 1, max(1, beats - 1), beats + 1, beats + 5, beats])
+    lengths = np.concatenate([[beats], generator.permutation(np.resize(lengths, _WRONG_LENGTHS)), [beats]])
+    repaired = words[np.arange(len(lengths)) % len(words)].reshape(len(lengths), -1)
+    # Zeros behind an early tlast; what comes after the last value is dropped.
+    repaired[np.arange(repaired.shape[1]) >= width * lengths[:, None]] = 0
+    repaired = repaired.reshape(len(lengths), *words.shape[1:])
+    packed = _pack(repaired, port)
+    excess = generator.integers(0, 256, (len(lengths), 5, packed.shape[2]), dtype=np.uint8)
+    offered = np.concatenate([packed, excess], axis=1)
+    return WrongLengths(
+        sent=np.concatenate([word[:length] for word, length in zip(offered, lengths, strict=True)]),
+        lengths=lengths,
+        expected=_pack(run_dense(network, repaired), manifest["output"]),
+    )
 
 
 def _words_to_send(count: int, manifest: dict[str, Any]) -> int:
@@ -148,9 +176,9 @@ def _report(
     if complete and cycles_per_word != manifest["cycles_per_word"]:
         stated = manifest["cycles_per_word"]
         problems.append(f"cycles a word measured {cycles_per_word:g}, but the manifest states {stated}")
-    pauses = result.back_pressure
-    if pauses is not None:
-        problems += _bench_problems(pauses, "with random pauses")
+    runs = {"with random pauses": result.back_pressure, "with wrong lengths": result.wrong_lengths}
+    for how, other in runs.items():
+        problems += _bench_problems(other, how) if other else []
     if result.failed_tests and not problems:
         problems.append(f"cocotb reports {result.failed_tests} failed tests")
     values = network.output.size
@@ -166,12 +194,15 @@ def _report(
         seed=seed,
         expected_cycles_per_word=manifest["cycles_per_word"],
         expected_latency_cycles=manifest["latency_cycles"],
-        back_pressure=None
-        if pauses is None
-        else {"words": len(result.received), "mismatches": pauses["mismatches"], "faults": len(pauses["faults"])},
+        back_pressure=_summary(result.back_pressure, len(result.received)),
+        wrong_lengths=_summary(result.wrong_lengths, _WRONG_LENGTHS + 2),
         problems=tuple(problems),
         outputs=unpack_beats(result.received[:count], dtype=output["dtype"], shape=tuple(output["shape"])),
     )
+
+
+def _summary(run: dict[str, Any] | None, words: int) -> dict[str, int] | None:
+    return run and {"words": words, "mismatches": run["mismatches"], "faults": len(run["faults"])}
 
 
 def _steady_state(last_given: list[int]) -> float:
@@ -191,5 +222,6 @@ def _bench_problems(run: dict[str, Any], how: str) -> list[str]:
         )
         problems.append(f"{how}: {run['mismatches']} values differ from the golden model: {first or 'unused bits'}")
     if run["error_count"]:
-        problems.append(f"{how}: error_count is {run['error_count']}, not 0")
+        wrong = f"error_count is {run['error_count']}, not 0"
+        problems.append(f"{how}: {wrong if how != 'with wrong lengths' else 'beyond the wrong words, ' + wrong}")
     return problems

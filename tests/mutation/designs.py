@@ -1,0 +1,117 @@
+"""The small designs that faults are planted in: each engine, selection and border is in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from networks import LIMITS, random_bias, random_scale, random_words, sparse_weights
+from numpy.typing import NDArray
+
+from cs_hdl.network import ArgMax, Conv2d, GlobalKWTA, Layer, Linear, LocalKWTA, MaxPool, Network, Tensor
+from cs_hdl.plan.plan import Plan
+from cs_hdl.plan.planner import make_plan
+
+__all__ = ["DESIGNS", "Design", "design_words"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A network and how it is planned: ``slower`` times its fewest cycles."""
+
+    name: str
+    network: Network
+    mode: str | None = None
+    slower: int = 1
+
+    def plan(self) -> Plan:
+        """The plan for an LFE5U-85F."""
+        fewest = make_plan(self.network, limits=LIMITS, mode=self.mode)
+        if self.slower == 1:
+            return fewest
+        return make_plan(self.network, limits=LIMITS, cycles=fewest.cycles_per_word * self.slower, mode=self.mode)
+
+
+def design_words(network: Network, seed: int = 1) -> NDArray[Any]:
+    """32 words: all of the largest, all of the smallest, whole ranges, few distinct values (ties), few non-zeros."""
+    rng = np.random.default_rng(seed)
+    low, high = (0, 255) if network.input.dtype == "uint8" else (-128, 127)
+    shape = network.input.shape
+    words = random_words(network, 14, seed)
+    ends = np.stack([np.full(shape, high), np.full(shape, low)])
+    ties = rng.integers(high - 2, high + 1, (5, *shape)), rng.integers(0, 3, (5, *shape))
+    few = random_words(network, 6, seed + 1) * (rng.random((6, *shape)) < 0.2)
+    mixed = np.concatenate([*ties, few, words[2:]])
+    return np.concatenate([ends, words[:2], rng.permutation(mixed)])
+
+
+def _conv(rng: np.random.Generator, shape: tuple[int, int, int, int], density: float, **options: Any) -> Conv2d:
+    scale = random_scale(rng, shape[0], options.pop("scale", "channel"))
+    weights, bias = sparse_weights(rng, shape, density), random_bias(rng, shape[0])
+    return Conv2d(name="conv", weights=weights, bias=bias, requantise=scale, **options)
+
+
+def _linear(rng: np.random.Generator, outputs: int, inputs: int, density: float, scale: str, name: str) -> Linear:
+    weights, bias = sparse_weights(rng, (outputs, inputs), density), random_bias(rng, outputs)
+    return Linear(name=name, weights=weights, bias=bias, requantise=random_scale(rng, outputs, scale))
+
+
+def _network(name: str, shape: tuple[int, int, int], dtype: str, *layers: Layer) -> Network:
+    return Network(name=name, input=Tensor(shape, dtype), layers=layers)
+
+
+def _sparse_sparse() -> Design:
+    """Lanes that select activations, between two sorting networks, with a pool."""
+    rng = np.random.default_rng(11)
+    layers = (
+        LocalKWTA(name="front", winners=2),
+        _conv(rng, (6, 5, 2, 3), 0.4),
+        MaxPool(name="pool", kernel=(2, 2), stride=(2, 2)),
+        LocalKWTA(name="kwta", winners=3),
+    )
+    return Design(name="sparse-sparse", network=_network("sparse", (5, 6, 5), "uint8", *layers), slower=3)
+
+
+def _constants() -> Design:
+    """Adder graphs over a padded, strided window; signed input, several multipliers of scales."""
+    rng = np.random.default_rng(12)
+    conv = _conv(rng, (4, 2, 3, 2), 0.5, padding=(1, 0, 1, 1), stride=(1, 2))
+    return Design(name="constants", network=_network("constants", (4, 5, 2), "int8", conv), mode="sparse-dense")
+
+
+def _linear_chain() -> Design:
+    """Histograms, winners only between two lanes of a linear layer, scores and their class."""
+    rng = np.random.default_rng(13)
+    layers = (
+        GlobalKWTA(name="front", winners=6),
+        _linear(rng, 13, 17, 0.5, "channel", "linear"),
+        GlobalKWTA(name="kwta", winners=4),
+        _linear(rng, 5, 13, 1, "none", "scores"),
+        ArgMax(name="class"),
+    )
+    return Design(name="linear", network=_network("linear", (1, 1, 17), "uint8", *layers), slower=4)
+
+
+def _dense() -> Design:
+    """Lanes without any selection, several kernels on one multiplier in turn, exact sums at the output."""
+    rng = np.random.default_rng(14)
+    conv = _conv(rng, (5, 3, 2, 2), 1, scale="none", padding=(0, 1, 0, 0))
+    return Design(name="dense", network=_network("dense", (4, 4, 3), "uint8", conv), mode="dense", slower=6)
+
+
+def _winners() -> Design:
+    """A global k-WTA whose winners are put back into their places at the output."""
+    rng = np.random.default_rng(15)
+    layers = (_linear(rng, 11, 6, 0.6, "layer", "linear"), GlobalKWTA(name="kwta", winners=3))
+    return Design(name="winners", network=_network("winners", (1, 1, 6), "uint8", *layers), mode="sparse-dense")
+
+
+DESIGNS: dict[str, Callable[[], Design]] = {
+    "sparse-sparse": _sparse_sparse,
+    "constants": _constants,
+    "linear": _linear_chain,
+    "dense": _dense,
+    "winners": _winners,
+}
