@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Infeasible", "StageBuilder", "constants_graph"]
 
-#: Non-zero weights above which constant multipliers are not even considered (about 40 LUTs each).
-_MOST_CONSTANTS = 3000
+#: Non-zero weights above which constant multipliers are not even considered (12 to 17 LUTs each).
+_MOST_CONSTANTS = 4500
+#: LUTs that a non-zero weight takes at the least, so that a graph need not be searched where lanes are cheaper
+#: by far (measured: 12 to 17 each; less only where many kernels are alike).
+_LEAST_LUTS_PER_CONSTANT = 5
 #: Values of a window above which it is not held in registers.
 _MOST_WINDOW_VALUES = 1024
 
@@ -163,6 +166,9 @@ class StageBuilder:
         ):
             return False
         lanes = self._fold(index, layer, output_lanes=1)
+        least = _LEAST_LUTS_PER_CONSTANT * int((layer.weights != 0).sum())
+        if lanes is not None and lanes_cost(lanes).weight < least:
+            return False
         graph = constants_graph(layer, tensor.shape, tensor.dtype)
         own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
         return lanes is None or own.weight < lanes_cost(lanes).weight

@@ -77,5 +77,5 @@ def lanes_cost(plan: LanesPlan) -> Cost:
 
 
 def constants_cost(graph: AdderGraph, *, outputs: int, taps: int) -> Cost:
-    """Window and constant multipliers: nearly the bits of all adders, and the requantisation."""
-    return Cost(lut=graph.bits * 1.1 + outputs * 40 + taps * 10)
+    """Window and constant multipliers: the adders' carry cells, and each output's requantisation and queue."""
+    return Cost(lut=graph.carry_bits + outputs * 24 + taps * 10)
