@@ -167,11 +167,11 @@ class StageBuilder:
             return False
         lanes = self._fold(index, layer, output_lanes=1)
         least = _LEAST_LUTS_PER_CONSTANT * int((layer.weights != 0).sum())
-        if lanes is not None and lanes_cost(lanes).weight < least:
+        if lanes is not None and lanes_cost(lanes).logic_weight < least:
             return False
         graph = constants_graph(layer, tensor.shape, tensor.dtype)
         own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
-        return lanes is None or own.weight < lanes_cost(lanes).weight
+        return lanes is None or own.logic_weight < lanes_cost(lanes).logic_weight
 
     def _fold(self, index: int, layer: WeightLayer, *, output_lanes: int) -> LanesPlan | None:
         tensor = self._network.tensors[index]

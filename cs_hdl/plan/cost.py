@@ -37,6 +37,11 @@ class Cost:
         """One number for comparing foldings: everything in LUTs."""
         return self.lut + self.dsp * LUTS_PER_DSP + self.block_ram * LUTS_PER_BLOCK_RAM
 
+    @property
+    def logic_weight(self) -> float:
+        """The same for choosing between logic alone and lanes: it is LUTs that designs run out of first."""
+        return (self.lut + self.weight) / 2
+
 
 def block_rams(depth: int, width: int) -> int:
     """DP16KD blocks of a memory with one read and one write port."""
