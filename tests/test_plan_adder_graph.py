@@ -26,11 +26,6 @@ def columns_of(rng, inputs, outputs, nonzeros):
     return matrix
 
 
-def carry_bits(graph):
-    """LUTs of the adders: ECP5 carry cells hold two bits each."""
-    return sum(adder.bits + adder.bits % 2 for adder in graph.adders)
-
-
 def evaluate(graph, vector):
     """The outputs for one vector of inputs; every adder's value must keep within its bounds."""
     values = [int(value) for value in vector]
@@ -90,7 +85,7 @@ def test_every_weight(low, high):
 
 def test_what_needs_no_adder_has_none():
     graph = adder_graph(np.array([[0, 0], [1, 0], [0, -64], [0, 0]]), 0, 255)
-    assert graph.adders == () and graph.depth == graph.latency == graph.bits == 0
+    assert graph.adders == () and graph.depth == graph.latency == graph.carry_bits == 0
     assert graph.outputs == (None, Term(0, 0, 1), Term(1, 6, -1), None)
 
 
@@ -133,7 +128,7 @@ def test_a_kernel_is_positive_wherever_one_of_its_terms_is():
 def test_no_more_than_da4ml(inputs, nonzeros, most):
     """What da4ml 0.6.0 took for matrices of this kind (docs/results/peers.json); most of it is adders."""
     matrix = columns_of(np.random.default_rng(7), inputs, 64, nonzeros)
-    assert carry_bits(check(matrix, -128, 127)) < most
+    assert check(matrix, -128, 127).carry_bits < most
 
 
 @pytest.mark.parametrize("shape", [(3, 1000), (1, 2500), (40, 64)])

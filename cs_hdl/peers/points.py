@@ -63,28 +63,36 @@ class OwnPoint:
     options: tuple[str, ...]
 
 
-def _own(layer: str, *shape: str) -> list[OwnPoint]:
+def _own(cycles: int, layer: str, *shape: str) -> list[OwnPoint]:
+    """Sparse-sparse within ``cycles`` a word, and sparse-dense, with 8 times the activations, within 8 times."""
     sparse = ("--weight-sparsity", "0.95")
     return [
         OwnPoint(
             layer=layer,
             what="sparse-sparse, 95 % of the weights and all but 1 in 8 activations zero",
-            options=(*shape, *sparse, "--active-inputs", "200" if shape[0] == "linear" else "8", "--cycles", "800"),
+            options=(
+                *shape,
+                *sparse,
+                "--active-inputs",
+                "200" if shape[0] == "linear" else "8",
+                "--cycles",
+                f"{cycles}",
+            ),
         ),
         OwnPoint(
             layer=layer,
             what="sparse-dense, 95 % of the weights zero",
-            options=(*shape, *sparse, "--mode", "sparse-dense", "--cycles", "6400"),
+            options=(*shape, *sparse, "--mode", "sparse-dense", "--cycles", f"{8 * cycles}"),
         ),
     ]
 
 
 _CONV = ("--in-channels", "64", "--out-channels", "64", "--input", "14x14")
 OURS = [
-    *_own("conv 1x1 64->64 on 14x14", "conv", "--kernel", "1x1", *_CONV),
-    *_own("linear 1600->1500", "linear", "--in-features", "1600", "--out-features", "1500"),
-    *_own("conv 3x3 64->64 on 14x14", "conv", "--kernel", "3x3", "--padding", "1,1,1,1", *_CONV),
-    *_own("conv 5x5 64->64 on 14x14", "conv", "--kernel", "5x5", *_CONV),
+    *_own(784, "conv 1x1 64->64 on 14x14", "conv", "--kernel", "1x1", *_CONV),
+    *_own(800, "linear 1600->1500", "linear", "--in-features", "1600", "--out-features", "1500"),
+    *_own(1568, "conv 3x3 64->64 on 14x14", "conv", "--kernel", "3x3", "--padding", "1,1,1,1", *_CONV),
+    *_own(800, "conv 5x5 64->64 on 14x14", "conv", "--kernel", "5x5", *_CONV),
 ]
 
 #: Constant matrices: inputs, outputs, and non-zero weights an output.

@@ -58,7 +58,7 @@ def kept(key: Sequence[str | bytes], make: Callable[[Path], dict[str, Any]]) -> 
     return folder, result
 
 
-def run_limited(command: list[str | Path], *, folder: Path, limit: float, environment: dict[str, str]) -> None:
+def run_limited(command: Sequence[str | Path], *, folder: Path, limit: float, environment: dict[str, str]) -> None:
     """Run ``command`` in ``folder`` for at most ``limit`` seconds; what it prints goes to ``log``.
 
     Raises StepTimeout, or ToolError with the end of the log.

@@ -63,9 +63,9 @@ class AdderGraph:
         return self.depth // LEVELS_PER_STAGE
 
     @property
-    def bits(self) -> int:
-        """Bits of all adders: a LUT each, but for odd ones, where a carry cell of two is half empty."""
-        return sum(adder.bits for adder in self.adders)
+    def carry_bits(self) -> int:
+        """Bits of all adders in whole carry cells of two: the LUTs that they take on an ECP5."""
+        return sum(adder.carry_bits for adder in self.adders)
 
 
 def signed_digits(value: int) -> list[tuple[int, int]]:

@@ -36,14 +36,19 @@ class Adder:
     high: int
 
     @property
-    def bits(self) -> int:
-        """Bits that are really added."""
-        return max(1, width(self.low, self.high) - self.right_shift)
+    def carry_bits(self) -> int:
+        """Bits that are really added, in whole carry cells of two."""
+        return _carry_bits(self.low, self.high, self.right_shift)
 
 
 def width(low: int, high: int) -> int:
     """Bits of a node in ``low..high``: no sign bit where there is no sign."""
     return bits_for_range(low, high) if low < 0 else max(1, high.bit_length())
+
+
+def _carry_bits(low: int, high: int, untouched: int) -> int:
+    bits = max(1, width(low, high) - untouched)
+    return bits + bits % 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +67,8 @@ class Sum:
 
     @property
     def carry_bits(self) -> int:
-        """Bits that are added, in whole carry cells of two."""
-        bits = max(1, width(self.low, self.high) - self.right_shift)
-        return bits + bits % 2
+        """As :attr:`Adder.carry_bits`."""
+        return _carry_bits(self.low, self.high, self.right_shift)
 
 
 class AdderBuilder:

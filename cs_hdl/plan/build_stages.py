@@ -47,8 +47,11 @@ from cs_hdl.plan.winners import cheapest_way
 
 __all__ = ["Infeasible", "StageBuilder", "constants_graph"]
 
-#: Non-zero weights above which constant multipliers are not even considered (about 40 LUTs each).
-_MOST_CONSTANTS = 3000
+#: Non-zero weights above which constant multipliers are not even considered (12 to 17 LUTs each).
+_MOST_CONSTANTS = 4500
+#: LUTs that a non-zero weight takes at the least, so that a graph need not be searched where lanes are cheaper
+#: by far (measured: 12 to 17 each; less only where many kernels are alike).
+_LEAST_LUTS_PER_CONSTANT = 5
 #: Values of a window above which it is not held in registers.
 _MOST_WINDOW_VALUES = 1024
 
@@ -187,9 +190,12 @@ class StageBuilder:
         ):
             return False
         lanes = self._fold(index, layer, output_lanes=1)
+        least = _LEAST_LUTS_PER_CONSTANT * int((layer.weights != 0).sum())
+        if lanes is not None and lanes_cost(lanes).logic_weight < least:
+            return False
         graph = constants_graph(layer, tensor.shape, tensor.dtype)
         own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
-        return lanes is None or own.weight < lanes_cost(lanes).weight
+        return lanes is None or own.logic_weight < lanes_cost(lanes).logic_weight
 
     def _fold(self, index: int, layer: WeightLayer, *, output_lanes: int, spanning: bool = True) -> LanesPlan | None:
         tensor = self._network.tensors[index]

@@ -37,6 +37,11 @@ class Cost:
         """One number for comparing foldings: everything in LUTs."""
         return self.lut + self.dsp * LUTS_PER_DSP + self.block_ram * LUTS_PER_BLOCK_RAM
 
+    @property
+    def logic_weight(self) -> float:
+        """The same for choosing between logic alone and lanes: it is LUTs that designs run out of first."""
+        return (self.lut + self.weight) / 2
+
 
 def block_rams(depth: int, width: int) -> int:
     """DP16KD blocks of a memory with one read and one write port."""
@@ -80,5 +85,5 @@ def lanes_cost(plan: LanesPlan) -> Cost:
 
 
 def constants_cost(graph: AdderGraph, *, outputs: int, taps: int) -> Cost:
-    """Window and constant multipliers: nearly the bits of all adders, and the requantisation."""
-    return Cost(lut=graph.bits * 1.1 + outputs * 40 + taps * 10)
+    """Window and constant multipliers: the adders' carry cells, and each output's requantisation and queue."""
+    return Cost(lut=graph.carry_bits + outputs * 24 + taps * 10)
