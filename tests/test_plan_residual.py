@@ -1,4 +1,4 @@
-"""Residual blocks in the plan: saved without loss, reported layer by layer, queues as long as the other branch needs."""
+"""Residual blocks in the plan: saved without loss, reported by layer, queues as long as the other branch needs."""
 
 from __future__ import annotations
 
