@@ -98,14 +98,15 @@ def scales_to_multipliers(scales: Sequence[float]) -> tuple[list[int], int]:
     Exact where all scales are powers of two that are at most 2**15 apart. Raises ValueError for a scale
     that is not finite and positive, too large, or so much smaller than the largest that nothing of it is left.
     """
-    _, shift = scale_to_multiplier(max(scales))
+    bad = [scale for scale in scales if not np.isfinite(scale)]
+    _, shift = scale_to_multiplier((bad or [max(scales)])[0])
     largest = round(math.ldexp(max(scales), shift))
     # The largest as close to 16 bits as S allows: what is common is taken out at the end.
     room = min(16 - largest.bit_length(), MAX_SHIFT - shift)
     multipliers = [round(math.ldexp(scale, shift + room)) for scale in scales]
     shift += room
     for scale, multiplier in zip(scales, multipliers, strict=True):
-        if not np.isfinite(scale) or multiplier < 1:
+        if multiplier < 1:
             raise ValueError(f"scale {scale!r} is below {max(scales)!r} * 2**-16, beside which it counts for nothing")
     while shift > 0 and all(multiplier % 2 == 0 for multiplier in multipliers):
         multipliers, shift = [multiplier >> 1 for multiplier in multipliers], shift - 1

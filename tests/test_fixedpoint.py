@@ -14,6 +14,7 @@ from cs_hdl.fixedpoint import (
     dtype_range,
     requantise,
     scale_to_multiplier,
+    scales_to_multipliers,
     smallest_dtype,
 )
 
@@ -70,6 +71,30 @@ def test_tiny_scales_are_rounded_once(steps):
     """Below 2**-31 the shift is at its limit, and M is simply the scale in steps of 2**-47."""
     multiplier, shift = scale_to_multiplier(steps * 2.0**-47)
     assert Fraction(multiplier, 2**shift) == Fraction(round(steps), 2**47)
+
+
+@pytest.mark.parametrize("exponents", [(0, 0), (-3, 4), (15, 0), (-20, -35), (-47, -40), (-1,)])
+def test_powers_of_two_share_a_shift_exactly(exponents):
+    multipliers, shift = scales_to_multipliers([2.0**exponent for exponent in exponents])
+    for multiplier, exponent in zip(multipliers, exponents, strict=True):
+        assert Fraction(multiplier, 2**shift) == Fraction(2) ** exponent
+    assert shift == 0 or any(multiplier % 2 for multiplier in multipliers)
+
+
+def test_scales_that_share_a_shift():
+    rng = np.random.default_rng(0)
+    for one, other in np.exp(rng.uniform(np.log(2.0**-20), np.log(2.0**-10), (500, 2))).tolist():
+        multipliers, shift = scales_to_multipliers([one, other])
+        assert all(1 <= multiplier <= MAX_MULTIPLIER for multiplier in multipliers) and 0 <= shift <= MAX_SHIFT
+        for multiplier, scale in zip(multipliers, (one, other), strict=True):
+            assert abs(Fraction(multiplier, 2**shift) - Fraction(scale)) <= Fraction(max(one, other)) / 2**16
+        assert scales_to_multipliers([one]) == ([scale_to_multiplier(one)[0]], scale_to_multiplier(one)[1])
+
+
+@pytest.mark.parametrize("scales", [[1.0, 2.0**-17], [0.0, 0.0], [1.0, float("nan")], [70000.0, 1.0], [1.0, -1.0]])
+def test_scales_that_share_none(scales):
+    with pytest.raises(ValueError, match="scale"):
+        scales_to_multipliers(scales)
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf"), -float("inf"), 2.0**-48, 65536.0, 1e30])

@@ -163,6 +163,15 @@ def test_relu_of_signed_codes(tmp_path, rng):
     assert network.layers[0].scale.limits == (0, 127)
 
 
+def test_a_relu_that_two_branches_read_is_one_layer(tmp_path, rng):
+    graph = Graph(["N", 3, 4, 4])
+    x = graph.node("Relu", graph.quantise("input", 1 / 16, INT8_ZERO))
+    y = graph.quantise(conv_block(graph, rng, x, 3, 3, 1, 1 / 16), 1 / 4, INT8_ZERO)
+    network = assert_equal(graph, graph.quantise(graph.node("Add", y, x), 1 / 4, INT8_ZERO), tmp_path, rng)
+    assert kinds(network.layers) == ["Rescale", "Residual"]
+    assert kinds(network.layers[1].body) == ["Conv2d"] and network.layers[1].shortcut == ()
+
+
 def test_relu_before_a_signed_type(tmp_path, rng):
     graph = Graph(["N", 3, 5, 5])
     x = graph.quantise("input", 1 / 16)

@@ -1,4 +1,4 @@
-"""Residual blocks in the plan: saved without loss, reported layer by layer, queues as long as they must be."""
+"""Residual blocks in the plan: saved without loss, reported by layer, queues as long as the other branch needs."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_queues_hold_what_the_other_branch_holds_back():
     narrow = NarrowStage(layer=0, cycles=10, channels=4, lanes=1, depth=50, dtype="uint8")
     widen = WidenStage(layer=0, cycles=10, channels=4, lanes=1, dtype="uint8")
     # Nothing beside 50 positions and a little: as many must find room.
-    assert 50 <= queue_depth([], [widen, narrow]) // 4 <= 60
-    assert queue_depth([], []) <= 10
+    assert 50 <= queue_depth([], [widen, narrow], word=40) // 4 <= 60
+    assert queue_depth([], [], word=40) <= 10
 
 
 @pytest.mark.parametrize(

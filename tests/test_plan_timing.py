@@ -7,6 +7,7 @@ import pytest
 from networks import LIMITS, Warmed, beats_in, random_chain, random_convolution, random_linear, random_words
 from stream_harness import run_stream
 
+from cs_hdl.network import Conv2d, Network, Tensor
 from cs_hdl.plan.planner import make_plan
 from cs_hdl.plan.stages import GlobalKWTAStage
 from cs_hdl.plan.timing import INPUT_LATENCY, OUTPUT_LATENCY, measure, stage_times
@@ -38,8 +39,22 @@ def test_latency_is_from_border_to_border(make):
     plan = make_plan(make(3), limits=LIMITS)
     last = computed(plan, np.arange(plan.input_beats) + INPUT_LATENCY)[-1]
     assert plan.latency_cycles == last + OUTPUT_LATENCY
+    assert last >= plan.input_beats - 1 + INPUT_LATENCY
     again = measure(plan)
     assert (again.latency_cycles, again.words_in_flight) == (plan.latency_cycles, plan.words_in_flight)
+
+
+def test_the_last_beat_waits_for_the_whole_word():
+    """Of 9 x 9 positions a kernel of 2 x 2 with a stride of 2 leaves the last row and column unread."""
+    conv = Conv2d(
+        name="conv",
+        weights=np.ones((1, 1, 2, 2), dtype=np.int8),
+        bias=np.zeros(1, dtype=np.int32),
+        stride=(2, 2),
+    )
+    plan = make_plan(Network(name="net", input=Tensor((9, 9, 1), "uint8"), layers=(conv,)), limits=LIMITS)
+    assert computed(plan, np.arange(plan.input_beats) + INPUT_LATENCY)[-1] < 81
+    assert plan.latency_cycles == 81 + OUTPUT_LATENCY
 
 
 @pytest.mark.parametrize("make", [random_convolution, random_linear, random_chain])

@@ -7,13 +7,13 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from networks import LIMITS
+from networks import LIMITS, random_bias, sparse_weights
 from residual_networks import random_residual
 from stream_harness import run_stream
 from test_plan_timing import computed
 from test_rtl_layer import check, check_speed
 
-from cs_hdl.network import Conv2d, Network, Requantise, Residual, ScaledSum, Tensor
+from cs_hdl.network import Conv2d, GlobalKWTA, Linear, Network, Requantise, Residual, ScaledSum, Tensor
 from cs_hdl.plan.planner import make_plan
 from cs_hdl.rtl.fork import Fork, Join
 from cs_hdl.rtl.primitives.queue import Queue
@@ -104,6 +104,27 @@ def test_whichever_branch_is_slower_the_other_waits(swapped, mode):
     plan = make_plan(deep_shortcut(swapped=swapped), limits=LIMITS, mode=mode)
     check_speed(plan)
     check(plan, count=3, gap=0.1, stall=0.4, seed=1)
+
+
+@pytest.mark.parametrize("slower", [1, 3])
+def test_a_global_k_wta_holds_whole_words_back(slower):
+    """The shortcut's queue must take the words that the selection keeps."""
+    rng = np.random.default_rng(2)
+    scale = Requantise(multiplier=np.array([1]), shift=np.array([7]))
+    linear = Linear(
+        name="linear", weights=sparse_weights(rng, (24, 24), 0.3), bias=random_bias(rng, 24), requantise=scale
+    )
+    block = Residual(
+        name="sum",
+        body=(GlobalKWTA(name="winners", winners=5), linear),
+        shortcut=(GlobalKWTA(name="others", winners=20),),
+        scale=ScaledSum(multipliers=(1, 1), shift=1),
+    )
+    network = Network(name="linear", input=Tensor((1, 1, 24), "uint8"), layers=(block,))
+    fewest = make_plan(network, limits=LIMITS)
+    plan = make_plan(network, limits=LIMITS, cycles=fewest.cycles_per_word * slower)
+    check_speed(plan)
+    check(plan, count=5, gap=0.2, stall=0.3, seed=1)
 
 
 @pytest.mark.parametrize("seed", [0, 2, 3, 5, 6])

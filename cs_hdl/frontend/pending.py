@@ -58,18 +58,24 @@ def clip_limits(operation: Operation, clip: tuple[float, float], scale: float, d
 
 
 def settle(value: Value | None) -> Value | None:
-    """A cut activation as an activation of the same scale, where the limits are whole steps of it."""
-    if not isinstance(value, Pending) or len(value.operands) > 1 or value.window:
+    """A cut activation as an activation of the same scale, where it can be one."""
+    if not isinstance(value, Pending) or value.settled is None:
         return value
-    (operand,) = value.operands
+    return dataclasses.replace(value.settled, flat=value.flat, line=value.line)
+
+
+def _settled(operand: Activation, name: str, clip: tuple[float, float]) -> Activation | None:
+    """``operand`` cut to ``clip`` in its own steps; None where the limits are no whole steps.
+
+    It is made once, so that both branches of a residual which read it begin behind one and the same layer.
+    """
     least, most = dtype_range(operand.chain.tensor.dtype)
-    limits = [float(min(max(limit / operand.scale, least), most)) for limit in value.clip]
+    limits = [float(min(max(limit / operand.scale, least), most)) for limit in clip]
     if not all(limit.is_integer() for limit in limits) or not limits[0] <= 0 <= limits[1]:
-        return value
+        return None
     dtype = "uint8" if limits[0] >= 0 else operand.chain.tensor.dtype
     scale = ScaledSum(multipliers=(1,), shift=0, dtype=dtype, low=int(limits[0]), high=int(limits[1]))
-    chain = rescaled(operand.chain, value.name, scale)
-    return dataclasses.replace(operand, chain=chain, flat=value.flat, line=value.line)
+    return dataclasses.replace(operand, chain=rescaled(operand.chain, name, scale))
 
 
 def _residual(operation: Operation, value: Pending, scale: ScaledSum) -> Chain:
@@ -204,8 +210,12 @@ def _cut(operation: Operation, low: float, high: float) -> Value:
     match value:
         case Accumulators() | Pending():
             # Whether the QuantizeLinear behind it gives these limits anyway is known there.
-            limits = tuple(min(max(limit, low), high) for limit in value.clip)
-            return dataclasses.replace(value, clip=(limits[0], limits[1]))
+            least, most = (min(max(limit, low), high) for limit in value.clip)
+            if isinstance(value, Accumulators):
+                return dataclasses.replace(value, clip=(least, most))
+            alone = len(value.operands) == 1 and value.window is None
+            settled = _settled(value.operands[0], value.name, (least, most)) if alone else None
+            return dataclasses.replace(value, clip=(least, most), settled=settled)
         case Activation():
             least, most = (limit * value.scale for limit in dtype_range(value.chain.tensor.dtype))
             if low <= least and high >= most:
@@ -216,6 +226,7 @@ def _cut(operation: Operation, low: float, high: float) -> Value:
                 operands=(value,),
                 shape=value.map_shape,
                 clip=(low, high),
+                settled=_settled(value, operation.layer_name, (low, high)),
                 chain=value.chain,
                 flat=value.flat,
                 line=value.line,

@@ -199,6 +199,7 @@ class Pending(Data):
     The sum of its ``operands``, each with its own scale; or, where there is a ``window`` (kernel, stride,
     padding), the average of the only one over it; or that operand itself. ``clip`` is what Relu and Clip cut
     off, as real values; ``name`` that of the layer that it will be, ``shape`` that of the result.
+    ``settled`` is an activation that equals it, where its operand's own steps can hold what is left.
     """
 
     name: str
@@ -207,6 +208,7 @@ class Pending(Data):
     shape: Shape
     window: tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]] | None = None
     clip: tuple[float, float] = (-np.inf, np.inf)
+    settled: Activation | None = None
 
     @property
     def map_shape(self) -> Shape:

@@ -106,9 +106,7 @@ class Residual(Layer):
         tensors = [tensor.dense]
         for layer in layers:
             if isinstance(layer, ArgMax):
-                raise InputError(
-                    f"{layer.name}: an ArgMax within the branches of {self.name}; it must be the last layer"
-                )
+                raise InputError(f"{layer.name}: an ArgMax must be the last layer; it is in a branch of {self.name}")
             tensors.append(layer.output(tensors[-1]))
             check_byte(self.name, f"what {layer.name} gives", tensors[-1])
         return tensors

@@ -52,14 +52,15 @@ _CONSTANTS_REGISTERS = 24
 _LANES_POSITIONS = 3
 
 
-def queue_depth(ahead: Sequence[Stage], behind: Sequence[Stage]) -> int:
+def queue_depth(ahead: Sequence[Stage], behind: Sequence[Stage], *, word: int) -> int:
     """Beats that the queue behind the branch ``ahead`` must hold so that it never keeps ``behind`` waiting.
 
+    ``word`` is the number of beats of a word that both give; what is true of one word is true of all.
     While beat j has not left ``behind``, the fork has given at most so many beats to both; ``ahead`` can have
     made no more of these than they allow, and j of them are gone. With such queues on both sides, one is never
     full while the other is empty: neither branch can wait for the other in a circle, and each runs as it would alone.
     """
-    beats = np.arange(4 * _word_beats([*ahead, *behind]), dtype=np.int64)
+    beats = np.arange(2 * word, dtype=np.int64)
     given = most_taken(behind, beats + _QUEUE) + 1
     made = beats
     while True:  # as far as what was given reaches
@@ -82,18 +83,6 @@ def least_taken(stages: Sequence[Stage], index: Counts) -> Counts:
     for stage in reversed(stages):
         index = _least(stage, index) - 1
     return index + 1
-
-
-def _word_beats(stages: Sequence[Stage]) -> int:
-    """Output beats a word of any stage at most: as far as beats have to be looked at."""
-    counts = [1]
-    for stage in stages:
-        if isinstance(stage, LanesStage):
-            counts.append(stage.lanes.geometry.positions * stage.lanes.output_beats)
-        elif isinstance(stage, ResidualStage):
-            counts.append(_word_beats([*stage.body, *stage.shortcut]))
-        counts.append(stage.cycles)
-    return max(counts)
 
 
 def _most(stage: Stage, index: Counts) -> Counts:

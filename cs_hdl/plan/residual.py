@@ -101,12 +101,12 @@ def residual_stage(
         dtypes.append(end.dtype)
         cost += branch.cost + more.cost
     body, shortcut = ends
-    depths = queue_depth(body, shortcut), queue_depth(shortcut, body)
+    word = result.shape[0] * result.shape[1] * ceil_div(result.shape[2], wanted)
+    depths = queue_depth(body, shortcut, word=word), queue_depth(shortcut, body, word=word)
     for depth in depths:
         cost += memory_cost(depth, 8 * wanted)
-    positions, channels = result.shape[0] * result.shape[1], result.shape[2]
     coming = tensor.shape[0] * tensor.shape[1] * ceil_div(tensor.shape[2], lanes)
-    cycles = max(coming, positions * ceil_div(channels, wanted), *(stage.cycles for stage in (*body, *shortcut)))
+    cycles = max(coming, word, *(stage.cycles for stage in (*body, *shortcut)))
     stage = ResidualStage(
         layer=index,
         cycles=cycles,
