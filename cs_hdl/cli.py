@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cs_hdl import __version__
+from cs_hdl.commands.benchmark import benchmark
 from cs_hdl.commands.build import build
 from cs_hdl.commands.console import print_json, show_error
 from cs_hdl.commands.demo import demo
@@ -34,6 +35,8 @@ app = typer.Typer(
 )
 for _command in (generate, simulate, build, boards, models, doctor, demo):
     app.command(no_args_is_help=_command in (generate, simulate, build))(_command)
+#: For who works on cs-hdl itself: scripts/benchmark.
+app.command(hidden=True)(benchmark)
 
 
 def _print_version(wanted: bool) -> None:
