@@ -13,7 +13,7 @@ import typer
 
 from cs_hdl.commands.console import Steps, output, print_json
 from cs_hdl.errors import CsHdlError, InputError, ResultError
-from cs_hdl.report.benchmark_table import TABLE, Entry
+from cs_hdl.report.benchmark_table import LEAF_DESIGNS, TABLE, Entry
 
 __all__ = ["benchmark", "measure", "plan_entry"]
 
@@ -136,17 +136,20 @@ def plan_entry(entry: Entry) -> Any:
     """The plan of ``entry`` for the default board; raises as the planner does."""
     from cs_hdl.commands.generate import read_network
     from cs_hdl.commands.target import find_target
-    from cs_hdl.network import GlobalKWTA, LocalKWTA, Network, Tensor
+    from cs_hdl.network import ArgMax, GlobalKWTA, Layer, LocalKWTA, Network, Tensor
     from cs_hdl.plan.planner import make_plan
 
     limits = find_target(board=None, device=None).limits
     o = entry.options
-    if entry.model == "local-kwta":
-        layers = (LocalKWTA(name="winners", winners=o["winners"]),)
-        network = Network(name="kwta", input=Tensor((14, 14, o["channels"]), "uint8"), layers=layers)
-    elif entry.model == "global-kwta":
-        one = (GlobalKWTA(name="winners", winners=o["winners"]),)
-        network = Network(name="kwta", input=Tensor((1, 1, o["features"]), "uint8"), layers=one)
+    alone: dict[str, Callable[[], Layer]] = {
+        "local-kwta": lambda: LocalKWTA(name="winners", winners=o["winners"]),
+        "global-kwta": lambda: GlobalKWTA(name="winners", winners=o["winners"]),
+        "argmax": lambda: ArgMax(name="argmax"),
+    }
+    if entry.model in alone:
+        shape = (14, 14, o["channels"]) if "channels" in o else (1, 1, o["features"])
+        layer = alone[entry.model]()
+        network = Network(name=layer.name, input=Tensor(shape, "uint8"), layers=(layer,))
     else:
         # As the command line gives them: what is parsed there is text.
         texts = ("kernel", "input", "stride", "padding", "max_pool", "scale")
@@ -162,18 +165,19 @@ def _leaves(
     from cs_hdl.build.tools import require_tool
     from cs_hdl.emit.verilog import emit_verilog
     from cs_hdl.report.benchmark import save_results
-    from cs_hdl.report.leaves import leaves
+    from cs_hdl.report.leaves import find_leaves
 
     names = ("yosys", "nextpnr-ecp5") if route else ("yosys",)
     tools = {name: require_tool(name).version for name in names}
     known = {entry["name"]: entry for entry in record["leaves"]}
-    wanted = {name: make for name, make in leaves().items() if not only or fnmatch.fnmatch(name, only)}
+    found = find_leaves({entry.name: plan_entry(entry) for entry in LEAF_DESIGNS})
+    wanted = {name: leaf for name, leaf in found.items() if not only or fnmatch.fnmatch(name, only)}
     if not wanted:
-        raise InputError(f"--only {only}: no leaf of that name; there are {', '.join(leaves())}")
+        raise InputError(f"--only {only}: no leaf of that name; there are: {'; '.join(found)}")
     fresh = []
-    for number, (name, make) in enumerate(wanted.items(), 1):
+    for number, (name, leaf) in enumerate(wanted.items(), 1):
         step(f"{number}/{len(wanted)} {name}")
-        text = emit_verilog(make(), name="leaf")
+        text = emit_verilog(leaf, name="leaf")
         digest = digest_of(alone_digest_parts(text, "leaf"))
         entry = known.get(name, {}) if path else {}
         if entry.get("digest") != digest or (route and "fmax_mhz" not in entry):

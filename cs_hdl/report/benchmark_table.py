@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["TABLE", "TRIAL", "Entry"]
+__all__ = ["LEAF_DESIGNS", "TABLE", "TRIAL", "Entry"]
 
 _MODES = ("dense", "sparse-dense", "sparse-sparse")
 
@@ -15,8 +15,8 @@ _MODES = ("dense", "sparse-dense", "sparse-sparse")
 class Entry:
     """One design: ``cs-hdl generate MODEL`` with ``options`` (by their names in Python), mode and cycles.
 
-    ``model`` may also be ``local-kwta`` or ``global-kwta``, a selection alone, which the command line has
-    no kernel for. ``quick`` entries are checked again by scripts/test.
+    ``model`` may also be ``local-kwta``, ``global-kwta`` or ``argmax``, a selection alone, which the command
+    line has no kernel for. ``quick`` entries are checked again by scripts/test.
     """
 
     name: str
@@ -71,7 +71,7 @@ _KERNELS: tuple[tuple[str, str, dict[str, Any], int, tuple[tuple[int, ...], ...]
 
 #: A selection alone: kind, channels or features, winners, cycles.
 _SELECTIONS = (
-    ("local-kwta", 16, 4, 1600), ("local-kwta", 64, 8, 1600), ("local-kwta", 64, 8, 800),
+    ("local-kwta", 16, 4, 1600), ("local-kwta", 64, 8, 1600),
     ("local-kwta", 256, 32, 12800), ("global-kwta", 128, 16, None), ("global-kwta", 1500, 150, None),
     ("global-kwta", 4096, 256, None),
 )  # fmt: skip
@@ -117,6 +117,25 @@ TABLE: tuple[Entry, ...] = tuple(_table())
 def _trial(name: str, model: str, options: dict[str, Any], mode: str, cycles: int) -> Entry:
     return Entry(name=name, kernel=name, model=model, options=options, mode=mode, cycles=cycles)
 
+
+def _leaf_design(name: str, model: str, options: dict[str, Any], mode: str | None, cycles: int | None) -> Entry:
+    return Entry(name=name, kernel=name, model=model, options=options, mode=mode, cycles=cycles)
+
+
+#: Together they have every component of cs_hdl.rtl, in the sizes of real layers.
+LEAF_DESIGNS = (
+    _leaf_design("digits", "digits", {}, None, None),
+    _leaf_design(
+        "conv 5x5", "conv", _conv("5x5", "64->64", "14x14", 0.9375, active_inputs=8, winners=8), "sparse-sparse", 3200
+    ),
+    _leaf_design(
+        "linear 1600", "linear", _linear(1600, 1500, 0.9375, active_inputs=200, winners=150), "sparse-sparse", 1600
+    ),
+    _leaf_design("conv 7x7", "conv", _conv("7x7", "8->32", "14x14", 0.9), "sparse-dense", 6400),
+    _leaf_design("constants", "conv", _conv("3x3", "16->16", "16x16", 0.9), "sparse-dense", 1100),
+    _leaf_design("global-kwta", "global-kwta", {"features": 128, "winners": 16}, None, None),
+    _leaf_design("argmax", "argmax", {"features": 100}, None, None),
+)
 
 #: Designs that no coefficient of the cost model was fitted on: other sizes, other seeds.
 TRIAL: tuple[Entry, ...] = (
