@@ -41,6 +41,9 @@ class Cells:
     dsp: int
     block_ram: int
 
+    def __add__(self, other: Cells) -> Cells:
+        return Cells(**{key: getattr(self, key) + getattr(other, key) for key in self.__dataclass_fields__})
+
     @property
     def comb(self) -> int:
         """LUTs of all kinds."""

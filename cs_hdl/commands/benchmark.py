@@ -6,6 +6,7 @@ import dataclasses
 import fnmatch
 import time
 from collections.abc import Callable, Sequence
+from json import dumps as json_text
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 
 from cs_hdl.commands.console import Steps, output, print_json
 from cs_hdl.errors import CsHdlError, InputError, ResultError
-from cs_hdl.report.benchmark_table import LEAF_DESIGNS, TABLE, Entry
+from cs_hdl.report.benchmark_table import LEAF_DESIGNS, TABLE, TRIAL, Entry
 
 __all__ = ["benchmark", "measure", "plan_entry"]
 
@@ -45,7 +46,7 @@ def benchmark(
         print_json({"written": [str(path) for path in written]}) if json else output().print(*written, sep="\n")
         return
     if fit:
-        _fit(as_json=json)
+        _fit(record, as_json=json)
         return
     with Steps() as step:
         if leaves:
@@ -80,9 +81,10 @@ def _compare(old: dict[str, Any], fresh: Sequence[dict[str, Any]]) -> dict[str, 
 
 
 def _entries(only: str | None, *, quick: bool) -> list[Entry]:
-    found = [entry for entry in TABLE if (not quick or entry.quick) and (not only or fnmatch.fnmatch(entry.name, only))]
+    every = (*TABLE, *TRIAL)
+    found = [entry for entry in every if (not quick or entry.quick) and (not only or fnmatch.fnmatch(entry.name, only))]
     if not found:
-        raise InputError(f"--only {only}: no design of that name; there are {', '.join(entry.name for entry in TABLE)}")
+        raise InputError(f"--only {only}: no design of that name; there are: {'; '.join(entry.name for entry in every)}")
     return found
 
 
@@ -104,15 +106,17 @@ def _designs(
         known[entry.name] = fresh[-1]
         if path:
             content = record | {"designs": list(known.values())}
-            save_results(path, content, order=(e.name for e in TABLE), tools=tools)
+            save_results(path, content, order=(e.name for e in (*TABLE, *TRIAL)), tools=tools)
     return fresh
 
 
 def measure(entry: Entry, known: dict[str, Any], *, route: bool = False) -> dict[str, Any]:
-    """All figures of ``entry``; ``known`` is given back where it is of the same design and tools."""
+    """All figures of ``entry``; what ``known`` has of the same design and tools is taken from there."""
     from cs_hdl.build.alone import alone_digest_parts, route_alone, synthesise_alone
     from cs_hdl.build.cache import digest_of
     from cs_hdl.emit.verilog import emit_verilog
+    from cs_hdl.estimate.elaborate import elaborate
+    from cs_hdl.estimate.model import features_of, model_digest, total
     from cs_hdl.report.benchmark import describe_plan, describe_refusal
     from cs_hdl.rtl.accelerator import Accelerator
 
@@ -123,13 +127,19 @@ def measure(entry: Entry, known: dict[str, Any], *, route: bool = False) -> dict
     top = "cs_accelerator"
     text = emit_verilog(Accelerator(plan), name=top)
     digest = digest_of(alone_digest_parts(text, top))
-    if known.get("digest") == digest and (not route or "fmax_mhz" in known):
-        return known | describe_plan(entry, plan)
-    started = time.monotonic()
-    cells = synthesise_alone(text, top=top)
-    result = describe_plan(entry, plan) | dataclasses.asdict(cells) | {"comb": cells.comb}
-    result |= {"synthesis_seconds": round(time.monotonic() - started, 1), "digest": digest}
-    return result | ({"fmax_mhz": route_alone(text, top=top)} if route else {})
+    result = known if known.get("digest") == digest else {}
+    result = result | describe_plan(entry, plan)
+    if "digest" not in result:
+        started = time.monotonic()
+        cells = synthesise_alone(text, top=top)
+        result |= dataclasses.asdict(cells) | {"comb": cells.comb}
+        result |= {"synthesis_seconds": round(time.monotonic() - started, 1), "digest": digest}
+    if result.get("model") != model_digest():
+        features = total(features_of(elaborate(text, top=top), top).values())
+        result |= {"features": dataclasses.asdict(features), "model": model_digest()}
+    if route and "fmax_mhz" not in result:
+        result["fmax_mhz"] = route_alone(text, top=top)
+    return result
 
 
 def plan_entry(entry: Entry) -> Any:
@@ -188,10 +198,30 @@ def _leaves(
         fresh.append(entry)
         if path:
             save_results(
-                path, record | {"leaves": list(known.values())}, order=(e.name for e in TABLE), tools=tools
+                path, record | {"leaves": list(known.values())}, order=(e.name for e in (*TABLE, *TRIAL)), tools=tools
             )
     return fresh
 
 
-def _fit(*, as_json: bool) -> None:
-    raise InputError("--fit: not built yet")
+def _fit(record: dict[str, Any], *, as_json: bool) -> None:
+    """Write the coefficients that suit the table best, and say how far off they are for it and the trials."""
+    from cs_hdl.estimate.model import COEFFICIENTS, Features, accuracy, fit_coefficients
+    from cs_hdl.files import write_aside
+
+    names = {entry.name for entry in TABLE}
+    samples = [(Features(**d["features"]), d["lut4"]) for d in record["designs"] if d["name"] in names and "features" in d]
+    if len(samples) < 10:
+        raise InputError(f"{len(samples)} designs in the record, too few to fit; run scripts/benchmark first")
+    content = {
+        "command": "scripts/benchmark --fit",
+        "designs": len(samples),
+        "lut4": fit_coefficients(samples),
+    }
+    write_aside(COEFFICIENTS, json_text(content, indent=1) + "\n")
+    errors = accuracy(record["designs"])
+    if as_json:
+        print_json({**content, "errors": errors})
+        return
+    from cs_hdl.commands.benchmark_tables import accuracy_table
+
+    output().print(accuracy_table(errors))

@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-__all__ = ["design_table", "leaf_table"]
+__all__ = ["accuracy_table", "design_table", "leaf_table"]
 
 #: Every leaf should reach it after routing.
 _GOAL_MHZ = 120
@@ -38,6 +38,23 @@ def leaf_table(leaves: Sequence[Mapping[str, Any]]) -> Table:
         fmax = leaf.get("fmax_mhz")
         colour = "green" if fmax is not None and fmax >= _GOAL_MHZ else "red"
         table.add_row(leaf["name"], *_cells(leaf), f"[{colour}]{fmax:.1f}[/]" if fmax is not None else "")
+    return table
+
+
+def accuracy_table(errors: Sequence[Mapping[str, Any]]) -> Table:
+    """Estimates beside synthesis: the share that LUT4s and FFs are off, and whether the rest is the same."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("design", overflow="fold")
+    for title in ("LUT4", "estimate", "off", "FF", "estimate", "off", "DSP, block RAM"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for entry in errors:
+        row = []
+        for key in ("lut4", "ff"):
+            guess, real = entry[key]
+            off = guess / real - 1 if real else 0.0
+            row += [f"{real:,}", f"{guess:,}", f"[{'red' if abs(off) > 0.1 else 'green'}]{off:+.1%}[/]"]
+        same = all(entry[key][0] == entry[key][1] for key in ("dsp", "block_ram"))
+        table.add_row(entry["name"], *row, "[green]exact[/]" if same else "[red]differ[/]")
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 __all__ = ["FALSE", "TRUE", "UNKNOWN", "Graph"]
@@ -27,6 +28,9 @@ class Graph:
     def __init__(self) -> None:
         self._nodes: list[tuple[int, ...]] = [(_LEAF,)]
         self._known: dict[tuple[int, ...], int] = {}
+        #: What new nodes are counted for, and what each node is.
+        self.owner = ""
+        self._owners: dict[int, str] = {}
 
     def leaf(self) -> int:
         """A new bit that no logic drives."""
@@ -40,6 +44,7 @@ class Graph:
     def _node(self, *key: int) -> int:
         found = self._known.get(key)
         if found is None:
+            self._owners[len(self._nodes)] = self.owner
             self._nodes.append(key)
             found = self._known[key] = 2 * (len(self._nodes) - 1)
         return found
@@ -110,8 +115,10 @@ class Graph:
             result = self.xor(result, bit)
         return result
 
-    def cover(self, roots: Sequence[int]) -> int:
-        """LUTs of :data:`_INPUTS` inputs that make all ``roots``, by area flow; an inverter alone is one too.
+    def cover(self, roots: Sequence[int]) -> Counter[str]:
+        """LUTs of :data:`_INPUTS` inputs that make all ``roots``, by owner; an inverter alone is one too.
+
+        Of all covers that are looked at, the one of the least area flow is taken.
 
         What depends on so few leaves that a wide LUT (several, joined by the slice's multiplexers) holds
         all of it may become one.
@@ -134,16 +141,18 @@ class Graph:
             best = sorted((_luts(cut) + sum(flow[leaf] for leaf in cut), len(cut), cut) for cut in choices)[:_KEPT]
             flow[number] = best[0][0] / fanout[number]
             cuts[number] = [cut for _, _, cut in best] + [(number,)]
-        used: dict[int, int] = {}
+        used: set[int] = set()
+        luts: Counter[str] = Counter()
         todo = [bit >> 1 for bit in roots if bit > TRUE]
         while todo:
             number = todo.pop()
             if number in used or nodes[number][0] == _LEAF:
                 continue
-            used[number] = _luts(cuts[number][0])
+            used.add(number)
+            luts[self._owners[number]] += _luts(cuts[number][0])
             todo.extend(cuts[number][0])
-        inverters = {bit for bit in roots if bit > TRUE and bit & 1 and nodes[bit >> 1][0] == _LEAF}
-        return sum(used.values()) + len(inverters)
+        luts[""] += len({bit for bit in roots if bit > TRUE and bit & 1 and nodes[bit >> 1][0] == _LEAF})
+        return luts
 
     @staticmethod
     def _join(supports: Sequence[frozenset[int] | None]) -> frozenset[int] | None:

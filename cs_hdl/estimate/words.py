@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +18,8 @@ _REGISTERS = ("$dff", "$dffe", "$sdff", "$sdffe", "$sdffce", "$adff", "$adffe")
 _BLOCKS = {"DP16KD": "block_ram", "MULT18X18D": "dsp", "TRELLIS_DPR16X4": "lut_ram"}
 #: Shorter additions become LUTs (Yosys' arith_map for CCU2C).
 _SHORT_ALU = 4
+#: The submodule that a flattened name begins with.
+_PART = re.compile(r"^(?:\$flatten\\\\)?(\w+)\.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +32,17 @@ class Table:
 
 @dataclass(kw_only=True)
 class Module:
-    """What an elaborated module consists of; ``instances`` are modules of the design below it.
+    """What an elaborated module consists of.
 
-    ``logic`` counts the LUTs that cover its logic, tables aside.
+    ``counts[part, kind]`` says how many of a kind (``logic``: LUTs that cover its logic, tables aside;
+    ``ff``, ``carry``, ``lut_ram``, ``dsp``, ``block_ram``) the part takes that was a submodule of that
+    name before it was flattened ("" where none is known). ``tables`` and ``instances`` (modules of the
+    design below it) come with their part too.
     """
 
-    logic: int = 0
-    ff: int = 0
-    carry: int = 0
-    lut_ram: int = 0
-    dsp: int = 0
-    block_ram: int = 0
-    tables: list[Table] = field(default_factory=list)
-    instances: list[str] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tables: list[tuple[str, Table]] = field(default_factory=list)
+    instances: list[tuple[str, str]] = field(default_factory=list)
 
 
 #: A register: its cell and which of its bits.
@@ -71,12 +73,16 @@ class _Reader:
         self._bits: dict[int, int] = {}
         self._made: dict[_Place, int] = {}
         self._drivers: dict[int, tuple[str, str, int]] = {}
-        for name, cell in self._cells.items():
+        for cell_name, cell in self._cells.items():
             for port, bits in cell["connections"].items():
                 if cell["port_directions"].get(port) == "output":
-                    self._drivers.update({bit: (name, port, i) for i, bit in enumerate(bits) if isinstance(bit, int)})
+                    self._drivers.update({bit: (cell_name, port, i) for i, bit in enumerate(bits) if isinstance(bit, int)})
         self._init: dict[int, str] = {}
-        for net in content["netnames"].values():
+        self._parts: dict[str, str] = {}
+        self._net_parts: dict[int, str] = {}
+        for name, net in content["netnames"].items():
+            if part := _PART.match(name):
+                self._net_parts.update(dict.fromkeys(net["bits"], part[1]))
             if init := net["attributes"].get("init", ""):
                 self._init.update(zip(net["bits"], reversed(init), strict=False))
         self._roots: list[int] = []
@@ -97,15 +103,31 @@ class _Reader:
         for name in self._blocks:
             kind = self._cells[name]["type"]
             if kind in _BLOCKS:
-                setattr(module, _BLOCKS[kind], getattr(module, _BLOCKS[kind]) + 1)
+                module.counts[self._part(name), _BLOCKS[kind]] += 1
             else:
-                module.instances.append(kind)
+                module.instances.append((self._part(name), kind))
         for name, columns in self._columns.items():
-            module.tables.append(self._table(name, columns))
-        module.ff += len(self._registers)
-        module.carry = sum(highest // 2 + 1 for highest in self._slices.values())
-        module.logic = self._graph.cover(self._roots)
+            module.tables.append((self._part(name), self._table(name, columns)))
+        for name, _ in self._registers:
+            module.counts[self._part(name), "ff"] += 1
+        for name, highest in self._slices.items():
+            module.counts[self._part(name), "carry"] += highest // 2 + 1
+        for part, luts in self._graph.cover(self._roots).items():
+            module.counts[part, "logic"] += luts
         return module
+
+    def _part(self, name: str) -> str:
+        """The submodule that the cell ``name`` was in: by its own name, or that of a net that it drives."""
+        if name not in self._parts:
+            outputs = (
+                self._net_parts.get(bit, "")
+                for port, bits in self._cells[name]["connections"].items()
+                if self._cells[name]["port_directions"].get(port) == "output"
+                for bit in bits
+            )
+            own = _PART.match(name)
+            self._parts[name] = own[1] if own else next(filter(None, outputs), "")
+        return self._parts[name]
 
     def _follow(self) -> None:
         """From the outputs to all that they need: what stands behind a leaf adds to the roots."""
@@ -161,6 +183,13 @@ class _Reader:
         return bits + [bits[-1] if signed and bits else FALSE] * (width - len(bits))
 
     def _drive(self, name: str, port: str, index: int) -> int:
+        outer, self._graph.owner = self._graph.owner, self._part(name)
+        try:
+            return self._make(name, port, index)
+        finally:
+            self._graph.owner = outer
+
+    def _make(self, name: str, port: str, index: int) -> int:
         cell = self._cells[name]
         kind = cell["type"]
         if kind in _REGISTERS:
