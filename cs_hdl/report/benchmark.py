@@ -49,10 +49,10 @@ def describe_refusal(entry: Entry, reason: str) -> dict[str, Any]:
 def load_results(path: Path) -> dict[str, Any]:
     """What :func:`save_results` wrote; nothing where the file is absent. InputError where it is damaged."""
     if not path.is_file():
-        return {"designs": [], "leaves": []}
+        return {"designs": [], "leaves": [], "tools": {}}
     try:
         content = json.loads(path.read_text())
-        return {"designs": list(content["designs"]), "leaves": list(content["leaves"])}
+        return {"designs": list(content["designs"]), "leaves": list(content["leaves"]), "tools": dict(content["tools"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the results of a benchmark ({error!r}); delete it") from None
 
