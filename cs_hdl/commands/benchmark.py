@@ -84,7 +84,7 @@ def _entries(only: str | None, *, quick: bool) -> list[Entry]:
     every = (*TABLE, *TRIAL)
     found = [entry for entry in every if (not quick or entry.quick) and (not only or fnmatch.fnmatch(entry.name, only))]
     if not found:
-        raise InputError(f"--only {only}: no design of that name; there are: {'; '.join(entry.name for entry in every)}")
+        raise InputError(f"--only {only}: no design of that name; there are: {'; '.join(e.name for e in every)}")
     return found
 
 
@@ -209,7 +209,9 @@ def _fit(record: dict[str, Any], *, as_json: bool) -> None:
     from cs_hdl.files import write_aside
 
     names = {entry.name for entry in TABLE}
-    samples = [(Features(**d["features"]), d["lut4"]) for d in record["designs"] if d["name"] in names and "features" in d]
+    samples = [
+        (Features(**d["features"]), d["lut4"]) for d in record["designs"] if d["name"] in names and "features" in d
+    ]
     if len(samples) < 10:
         raise InputError(f"{len(samples)} designs in the record, too few to fit; run scripts/benchmark first")
     content = {

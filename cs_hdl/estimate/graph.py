@@ -56,7 +56,7 @@ class Graph:
             a, b = b, a
         if a == FALSE or a == b ^ 1:
             return FALSE
-        if a == TRUE or a == b:
+        if a in (TRUE, b):
             return b
         return self._node(_AND, a, b)
 
@@ -88,10 +88,10 @@ class Graph:
         if low == high ^ 1:
             return self.xor(select, low)
         if low <= TRUE or low in (select, select ^ 1):
-            keep = low == FALSE or low == select
+            keep = low in (FALSE, select)
             return self.and_(select, high) if keep else self.or_(select ^ 1, high)
         if high <= TRUE or high in (select, select ^ 1):
-            keep = high == TRUE or high == select
+            keep = high in (TRUE, select)
             return self.or_(select, low) if keep else self.and_(select ^ 1, low)
         if low & 1:
             return self._node(_MUX, select, low ^ 1, high ^ 1) ^ 1

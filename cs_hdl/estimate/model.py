@@ -27,13 +27,13 @@ COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 class Features:
     """What the model multiplies by its coefficients to get LUT4s, and what it takes as it is.
 
-    ``logic`` counts the LUTs of a cover of the logic, ``leaves`` and ``joints`` those of the tables
-    that go into LUTs (see :func:`cs_hdl.estimate.tables.table_features`).
+    ``logic`` counts the LUTs of a cover of the logic, ``leaves`` and ``deep`` LUTs and
+    deep columns of the tables that go into LUTs (see :func:`cs_hdl.estimate.tables.table_features`).
     """
 
     logic: int
     leaves: int
-    joints: int
+    deep: int
     carry: int
     lut_ram: int
     ff: int
@@ -44,7 +44,7 @@ class Features:
         return Features(**{key: getattr(self, key) + getattr(other, key) for key in self.__dataclass_fields__})
 
 
-_LUT_FEATURES = ("logic", "leaves", "joints")
+_LUT_FEATURES = ("logic", "leaves", "deep")
 
 
 def features_of(modules: Mapping[str, Any], top: str) -> dict[str, Features]:
@@ -60,20 +60,20 @@ def features_of(modules: Mapping[str, Any], top: str) -> dict[str, Features]:
 
 def total(features: Iterable[Features], *, start: Features | None = None) -> Features:
     """All of them together."""
-    none = Features(logic=0, leaves=0, joints=0, carry=0, lut_ram=0, ff=0, dsp=0, block_ram=0)
+    none = Features(logic=0, leaves=0, deep=0, carry=0, lut_ram=0, ff=0, dsp=0, block_ram=0)
     return sum(features, start=start or none)
 
 
 def _own(module: Module, part: str) -> Features:
-    leaves = joints = registers = 0
+    leaves = deep = registers = 0
     for name, table in module.tables:
         if name == part:
-            leaf, joint, distinct = table_features(table)
-            leaves, joints, registers = leaves + leaf, joints + joint, registers + distinct
+            leaf, column, distinct = table_features(table)
+            leaves, deep, registers = leaves + leaf, deep + column, registers + distinct
     kinds = {kind: module.counts[part, kind] for kind in ("logic", "carry", "lut_ram", "ff", "dsp", "block_ram")}
     # A table is read into registers.
     kinds["ff"] += registers
-    return Features(leaves=leaves, joints=joints, **kinds)
+    return Features(leaves=leaves, deep=deep, **kinds)
 
 
 def load_coefficients() -> dict[str, float]:

@@ -7,27 +7,23 @@ from cs_hdl.estimate.words import Table
 __all__ = ["table_features"]
 
 _LEAF_ROWS = 16
-#: LUT4s that the multiplexers of a slice join to one wide LUT.
-_JOINED = 8
+#: Beyond so many rows, LUTs are joined by more than what the slice has for it (measured).
+_SHALLOW_ROWS = 32
 
 
 def table_features(table: Table) -> tuple[int, int, int]:
-    """LUTs that hold the rows of a table, choices between whole wide LUTs, and columns that differ.
+    """LUT4s that hold the rows of a table, columns that are too deep for these alone, and columns that differ.
 
-    A column takes a LUT4 for each 16 rows; the slice's own multiplexers join up to eight of them. More
-    are chosen between by further LUTs. Constant columns need none, equal and inverse ones share.
+    A column takes a LUT4 for each 16 rows. Constant columns need none, equal and inverse ones share.
     """
     rows = 1 << max(4, (table.depth - 1).bit_length())
     columns = {_canonical(column, rows) for column in table.columns} - {0}
-    wide = _LEAF_ROWS * _JOINED
-    leaves = joints = 0
+    leaves = deep = 0
     for column in columns:
-        if rows > wide:
-            leaves += -(-table.depth // _LEAF_ROWS)
-            joints += -(-table.depth // wide) - 1
-        else:
-            leaves += max(1, _halved(column, rows) // _LEAF_ROWS)
-    return leaves, joints, len(columns)
+        needed = min(table.depth, _halved(column, rows))
+        leaves += max(1, -(-needed // _LEAF_ROWS))
+        deep += needed > _SHALLOW_ROWS
+    return leaves, deep, len(columns)
 
 
 def _halved(column: int, rows: int) -> int:

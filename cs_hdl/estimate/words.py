@@ -76,7 +76,9 @@ class _Reader:
         for cell_name, cell in self._cells.items():
             for port, bits in cell["connections"].items():
                 if cell["port_directions"].get(port) == "output":
-                    self._drivers.update({bit: (cell_name, port, i) for i, bit in enumerate(bits) if isinstance(bit, int)})
+                    self._drivers.update(
+                        {bit: (cell_name, port, i) for i, bit in enumerate(bits) if isinstance(bit, int)}
+                    )
         self._init: dict[int, str] = {}
         self._parts: dict[str, str] = {}
         self._net_parts: dict[int, str] = {}

@@ -124,7 +124,9 @@ def _peers(path: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the record of the peers ({error!r})") from None
     titles = ["peer", "layer", "multipliers", "cycles", *keys.values()]
-    return f"## Peers\n\nFrom [`results/peers.json`](results/peers.json), synthesised alike.\n\n{_markdown(titles, rows)}"
+    return (
+        f"## Peers\n\nFrom [`results/peers.json`](results/peers.json), synthesised alike.\n\n{_markdown(titles, rows)}"
+    )
 
 
 def _objects(peers: Any) -> list[dict[str, Any]]:

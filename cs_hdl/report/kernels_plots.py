@@ -77,7 +77,7 @@ def speedup_plot(designs: Sequence[Mapping[str, Any]], path: Path) -> None:
                 best[design["kernel"]] = max(best.get(design["kernel"], 0.0), speedup(design))
         rows = [names.index(name) + 0.26 * (1 - number) for name in best]
         bars = axis.barh(rows, list(best.values()), height=0.24, color=colour, label=mode)
-        axis.bar_label(bars, fmt="%.1f", padding=2, fontsize=7)
+        axis.bar_label(bars, fmt="%.3g", padding=2, fontsize=7)
     axis.set_xscale("log")
     axis.axvline(1, color="#777777", linewidth=0.8)
     axis.set_xlabel("times fewer cycles than the ideal dense design on as many multipliers")
