@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 __all__ = ["FALSE", "TRUE", "UNKNOWN", "Graph"]
 
@@ -16,6 +17,8 @@ _INPUTS = 4
 _KEPT = 4
 #: Inputs of the widest one that the slice's multiplexers make of several.
 _WIDEST = 7
+#: Leaves of functions that are compared by their values.
+_FEW = 6
 
 
 class Graph:
@@ -28,6 +31,9 @@ class Graph:
     def __init__(self) -> None:
         self._nodes: list[tuple[int, ...]] = [(_LEAF,)]
         self._known: dict[tuple[int, ...], int] = {}
+        #: Of nodes that depend on few leaves: those leaves, and the function's values over them.
+        self._functions: list[tuple[tuple[int, ...], int] | None] = [((), 0)]
+        self._by_function: dict[tuple[tuple[int, ...], int], int] = {}
         #: What new nodes are counted for, and what each node is.
         self.owner = ""
         self._owners: dict[int, str] = {}
@@ -35,7 +41,10 @@ class Graph:
     def leaf(self) -> int:
         """A new bit that no logic drives."""
         self._nodes.append((_LEAF,))
-        return 2 * (len(self._nodes) - 1)
+        number = len(self._nodes) - 1
+        self._functions.append(((number,), 0b10))
+        self._by_function[(number,), 0b10] = 2 * number
+        return 2 * number
 
     def inputs(self, bit: int) -> tuple[int, ...]:
         """The bits that the node of ``bit`` is made from; none for a leaf or a constant."""
@@ -44,10 +53,51 @@ class Graph:
     def _node(self, *key: int) -> int:
         found = self._known.get(key)
         if found is None:
-            self._owners[len(self._nodes)] = self.owner
-            self._nodes.append(key)
-            found = self._known[key] = 2 * (len(self._nodes) - 1)
+            found = self._known[key] = self._new(key)
         return found
+
+    def _new(self, key: tuple[int, ...]) -> int:
+        """A node, or the bit that is the same function of the same few leaves."""
+        function = self._function(key)
+        if function is not None:
+            leaves, values = function
+            full = (1 << (1 << len(leaves))) - 1
+            if not leaves:
+                return TRUE if values else FALSE
+            for inverted in (0, 1):
+                known = self._by_function.get((leaves, values ^ (full if inverted else 0)))
+                if known is not None:
+                    return known ^ inverted
+        number = len(self._nodes)
+        self._owners[number] = self.owner
+        self._nodes.append(key)
+        self._functions.append(function)
+        if function is not None:
+            self._by_function[function] = 2 * number
+        return 2 * number
+
+    def _function(self, key: tuple[int, ...]) -> tuple[tuple[int, ...], int] | None:
+        """The leaves that the node ``key`` really depends on and its values; None where they are many."""
+        kind, *inputs = key
+        below = [self._functions[bit >> 1] for bit in inputs]
+        leaves: tuple[int, ...] = ()
+        for one in below:
+            if one is None:
+                return None
+            leaves = _union(leaves, one[0])
+        if len(leaves) > _FEW:
+            return None
+        full = (1 << (1 << len(leaves))) - 1
+        tables = [
+            _spread(one[1], tuple(map(leaves.index, one[0])), len(leaves)) ^ (full if bit & 1 else 0)
+            for bit, one in zip(inputs, below, strict=True)
+            if one is not None
+        ]
+        if kind == _MUX:
+            values = (tables[0] & tables[2]) | (~tables[0] & full & tables[1])
+        else:
+            values = tables[0] & tables[1] if kind == _AND else tables[0] ^ tables[1]
+        return _reduced(leaves, values)
 
     def and_(self, a: int, b: int) -> int:
         """Both."""
@@ -190,3 +240,37 @@ class Graph:
 
 def _luts(cut: tuple[int, ...]) -> int:
     return 1 << max(0, len(cut) - _INPUTS)
+
+
+@lru_cache(maxsize=100_000)
+def _union(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted({*a, *b}))
+
+
+@lru_cache(maxsize=100_000)
+def _spread(values: int, places: tuple[int, ...], count: int) -> int:
+    """The values of a function over ``count`` leaves, of which it knows those at ``places``."""
+    result = 0
+    for row in range(1 << count):
+        own = sum(((row >> place) & 1) << i for i, place in enumerate(places))
+        result |= ((values >> own) & 1) << row
+    return result
+
+
+@lru_cache(maxsize=100_000)
+def _rows(count: int, place: int) -> int:
+    """The rows of a function over ``count`` leaves in which the leaf at ``place`` is 0."""
+    return sum(1 << row for row in range(1 << count) if not (row >> place) & 1)
+
+
+def _reduced(leaves: tuple[int, ...], values: int) -> tuple[tuple[int, ...], int]:
+    """Without the leaves that make no difference."""
+    for place in reversed(range(len(leaves))):
+        count = len(leaves)
+        low = values & _rows(count, place)
+        high = (values >> (1 << place)) & _rows(count, place)
+        if low == high:
+            kept = [row for row in range(1 << count) if not (row >> place) & 1]
+            values = sum(((values >> row) & 1) << i for i, row in enumerate(kept))
+            leaves = leaves[:place] + leaves[place + 1 :]
+    return leaves, values

@@ -390,7 +390,7 @@ class _Reader:
         return [g.leaf() for _ in cell["connections"][port]]
 
 
-_OPERATIONS = {
+_OPERATIONS: dict[str, Callable[[_Reader, dict[str, Any], str], list[int]]] = {
     **dict.fromkeys(("$and", "$or", "$xor", "$xnor"), _Reader._bitwise),
     **dict.fromkeys(("$not", "$pos", "$buf"), _Reader._unary),
     **dict.fromkeys(

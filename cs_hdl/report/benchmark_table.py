@@ -70,7 +70,7 @@ _KERNELS: tuple[tuple[str, str, dict[str, Any], int, tuple[tuple[int, ...], ...]
 )  # fmt: skip
 
 #: A selection alone: kind, channels or features, winners, cycles.
-_SELECTIONS = (
+_SELECTIONS: tuple[tuple[str, int, int, int | None], ...] = (
     ("local-kwta", 16, 4, 1600), ("local-kwta", 64, 8, 1600),
     ("local-kwta", 256, 32, 12800), ("global-kwta", 128, 16, None), ("global-kwta", 1500, 150, None),
     ("global-kwta", 4096, 256, None),
