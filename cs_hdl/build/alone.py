@@ -1,93 +1,158 @@
-"""A component alone on an LFE5U-85F of speed grade 6: what it takes, and how fast it is once routed."""
+"""A design without any board around it: what Yosys makes of it, and how fast it is once it is routed."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
-
+from cs_hdl.build.cells import swap_multiplier
+from cs_hdl.build.place_route import device_options
 from cs_hdl.build.run import run_tool
+from cs_hdl.build.synthesis import SEPARATE_LANES, count_cells
 from cs_hdl.build.tools import require_tool
-from cs_hdl.emit.verilog import emit_verilog
+from cs_hdl.errors import InputError, ToolError
+from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE
 
-__all__ = ["Alone", "component_cells", "route_alone"]
+__all__ = ["BENCH_DEVICE", "Cells", "alone_digest_parts", "device_text", "route_alone", "synthesise_alone", "wrapped"]
 
-_DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
+#: Where designs are routed alone: the device, its package and its speed grade.
+BENCH_DEVICE = ("LFE5U-85F", "BG381", "6")
+_FREQUENCY_MHZ = 120
+_CLOCKS = ("aclk", "clk")
+_PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\\?\S+) ?;", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alone:
-    """``fmax_mhz`` of a routed component between registered ports, and its critical path in words."""
+class Cells:
+    """Cells of an ECP5.
 
-    fmax_mhz: float
-    critical_path: tuple[str, ...]
-
-
-class _RegisteredPorts(wiring.Component):
-    """A component with streams ``i`` and ``o`` between registers, its payloads shifted through one pin each.
-
-    Every port of the component comes from a register or goes into one, and those have a second one towards
-    the pins, so that no path to a pin counts. (Handshakes are delayed and so no longer work: this is for timing.)
+    ``lut4`` counts LUT4 alone; ``carry`` CCU2C (two LUTs each) and ``lut_ram`` TRELLIS_DPR16X4 (16 x 4
+    bits, four LUTs each) come on top of it: ``comb`` is all of them.
     """
 
-    def __init__(self, component: Any) -> None:
-        self._component = component
-        super().__init__({name: In(1) for name in ("i_data", "i_valid", "o_ready")} | {"o_data": Out(1)})
+    lut4: int
+    carry: int
+    lut_ram: int
+    ff: int
+    dsp: int
+    block_ram: int
 
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.component = part = self._component
-        m.d.comb += Cat(part.i.valid, part.o.ready, Value.cast(part.i.payload)).eq(
-            self._shift_in(m, 2 + len(Value.cast(part.i.payload)))
+    def __add__(self, other: Cells) -> Cells:
+        return Cells(**{key: getattr(self, key) + getattr(other, key) for key in self.__dataclass_fields__})
+
+    @property
+    def comb(self) -> int:
+        """LUTs of all kinds."""
+        return self.lut4 + 2 * self.carry + 4 * self.lut_ram
+
+    @staticmethod
+    def of(counts: Mapping[str, int]) -> Cells:
+        """From counts by cell type."""
+        return Cells(
+            lut4=counts.get("LUT4", 0),
+            carry=counts.get("CCU2C", 0),
+            lut_ram=counts.get("TRELLIS_DPR16X4", 0),
+            ff=counts.get("TRELLIS_FF", 0),
+            dsp=counts.get("MULT18X18D", 0),
+            block_ram=counts.get("DP16KD", 0),
         )
-        results = Cat(part.i.ready, part.o.valid, Value.cast(part.o.payload))
-        captured, mixed = Signal(len(results)), Signal(len(results))
-        # Mixed, not selected: no enable with a large fan-out, and nothing can be optimised away.
-        m.d.sync += [captured.eq(results), mixed.eq(captured ^ Cat(self.i_valid, mixed)), self.o_data.eq(mixed[-1])]
-        return m
-
-    def _shift_in(self, m: Module, width: int) -> Signal:
-        shifted, offered = Signal(width), Signal(width)
-        m.d.sync += [shifted.eq(Cat(self.i_data ^ self.o_ready, shifted)), offered.eq(shifted)]
-        return offered
 
 
-def component_cells(component: Any, folder: Path) -> dict[str, int]:
-    """Cells of the ECP5 by type, and under ``comb`` the LUTs that all of them take, without place and route."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "alone.v").write_text(emit_verilog(component, name="alone"))
-    script = "read_verilog alone.v\nsynth_ecp5 -top alone -json alone.json\ntee -o alone.stat stat -json\n"
-    (folder / "alone.ys").write_text(script)
-    run_tool(require_tool("yosys"), ["alone.ys"], folder=folder, log="alone.log")
-    text = (folder / "alone.stat").read_text()
-    # Yosys puts a headline above the JSON.
-    design = json.loads(text[text.index("{") : text.rindex("}") + 1])["design"]
-    cells = Counter({name: int(count) for name, count in design["num_cells_by_type"].items() if name[0] != "$"})
-    # Two LUTs are a carry cell's; a 16x4 RAM takes those of four outputs and its write port's two.
-    cells["comb"] = cells["LUT4"] + 2 * cells["CCU2C"] + 6 * cells["TRELLIS_DPR16X4"]
-    return dict(sorted(cells.items()))
+def _script(top: str) -> str:
+    return f"read_verilog design.v\n{SEPARATE_LANES}synth_ecp5 -top {top} -json top.json\n"
 
 
-def route_alone(component: Any, folder: Path, *, seed: int = 1) -> Alone:
-    """Place and route ``component`` between registered ports. Raises ToolError where a tool fails."""
-    component_cells(_RegisteredPorts(component), folder)
-    options = ["--json", "alone.json", "--report", "alone.nextpnr.json", "--seed", str(seed), "--router", "router2"]
-    # A pin of the clock network: any other may have no way to it.
-    (folder / "alone.lpf").write_text('LOCATE COMP "clk" SITE "G2";\n')
-    options += ["--lpf", "alone.lpf", "--timing-allow-fail", "--lpf-allow-unconstrained", "--freq", "150"]
-    run_tool(require_tool("nextpnr-ecp5"), [*_DEVICE, *options], folder=folder, log="nextpnr.log")
-    report = json.loads((folder / "alone.nextpnr.json").read_text())
-    (clock,) = report["fmax"].values()
-    path = next(entry["path"] for entry in report["critical_paths"] if entry["from"] == entry["to"])
-    return Alone(fmax_mhz=float(clock["achieved"]), critical_path=tuple(map(_step, path)))
+def alone_digest_parts(text: str, top: str) -> dict[str, str]:
+    """All that the cells of ``text`` depend on: for the name of a result that is kept."""
+    return {"design": device_text(text), "script": _script(top), "yosys": require_tool("yosys").version}
 
 
-def _step(step: dict[str, Any]) -> str:
-    places = f"{step['from']['cell']}.{step['from']['port']} -> {step['to']['cell']}.{step['to']['port']}"
-    return f"{step['delay']:5.2f} ns {step['type']:8} {places}"
+def device_text(text: str) -> str:
+    """``text`` with the registered multiplier of the ECP5 where it has the portable one."""
+    return swap_multiplier(text, "ecp5") if re.search(rf"^module {MULTIPLIER_MODULE}\b", text, re.MULTILINE) else text
+
+
+def synthesise_alone(text: str, *, top: str, folder: Path | None = None) -> Cells:
+    """The cells that ``cs-hdl build``'s synthesis makes of the Verilog ``text``, its top module being ``top``.
+
+    The files (design.v, top.json, synthesis.log) stay in ``folder`` if there is one. Raises ToolError
+    where Yosys is missing or fails.
+    """
+    yosys = require_tool("yosys")
+    with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
+        place = folder or Path(name)
+        (place / "design.v").write_text(device_text(text))
+        (place / "synthesis.ys").write_text(_script(top))
+        run_tool(yosys, ["synthesis.ys"], folder=place, log="synthesis.log")
+        try:
+            return Cells.of(count_cells(json.loads((place / "top.json").read_text())["modules"], top))
+        except (OSError, ValueError, KeyError) as error:
+            raise ToolError(f"top.json: not a netlist of {top} ({error!r})") from None
+
+
+def route_alone(text: str, *, top: str, seed: int = 1) -> float:
+    """Fmax in MHz of the Verilog ``text`` after routing, alone on :data:`BENCH_DEVICE`, all ports registered."""
+    nextpnr = require_tool("nextpnr-ecp5")
+    device, package, speed = BENCH_DEVICE
+    # No absolute path below /tmp: YoWASP's tools have a /tmp of their own.
+    with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
+        folder = Path(name)
+        synthesise_alone(wrapped(text, top), top="bench", folder=folder)
+        (folder / "top.lpf").write_text(f'FREQUENCY PORT "clk" {_FREQUENCY_MHZ} MHz;\n')
+        options = ["--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained", "--report", "nextpnr.json"]
+        options += ["--seed", str(seed), "--router", "router2", "--timing-allow-fail"]
+        run_tool(
+            nextpnr,
+            [*device_options(device, package=package, speed=speed), *options],
+            folder=folder,
+            log="nextpnr.log",
+        )
+        try:
+            clocks = json.loads((folder / "nextpnr.json").read_text())["fmax"]
+            (clock,) = clocks.values()
+            return round(float(clock["achieved"]), 2)
+        except (OSError, ValueError, KeyError) as error:
+            raise ToolError(f"nextpnr.json: not the report of one clock ({error!r})") from None
+
+
+def wrapped(text: str, top: str) -> str:
+    """``text`` and a module ``bench`` around ``top``, whose ports are all registers but few pins.
+
+    The inputs come from one long shift register; the outputs go into registers that ``load`` fills and
+    that shift out otherwise (one LUT each, so that nothing slow stands behind the design).
+    """
+    match = re.search(rf"^module {re.escape(top)}\b.*?^endmodule", text, re.DOTALL | re.MULTILINE)
+    if match is None:
+        raise InputError(f"design.v has no module {top}; generate the design again")
+    inputs, outputs = [], []
+    clock = ""
+    for direction, high, name in _PORT.findall(match[0]):
+        if name in _CLOCKS:
+            clock = name
+        else:
+            (inputs if direction == "input" else outputs).append((name, int(high or 0) + 1))
+    count_in, count_out = (max(1, sum(width for _, width in ports)) for ports in (inputs, outputs))
+    ports = [f".{clock}(clk)"] if clock else []
+    for source, group in (("taken", inputs), ("given", outputs)):
+        first = 0
+        for name, width in group:
+            ports.append(f".{name} ({source}[{first + width - 1}:{first}])")
+            first += width
+    bench = f"""
+module bench(input wire clk, input wire si, input wire load, output wire so);
+  reg [{count_in}:0] taken;
+  wire [{count_out - 1}:0] given;
+  reg [{count_out - 1}:0] caught;
+  always @(posedge clk) begin
+    taken <= {{taken[{count_in - 1}:0], si}};
+    caught <= load ? given : (caught >> 1);
+  end
+  assign so = caught[0];
+  {top} dut ({", ".join(ports)});
+endmodule
+"""
+    return text + bench

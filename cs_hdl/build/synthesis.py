@@ -13,19 +13,23 @@ from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ResultError, ToolError
 from cs_hdl.plan.planner import DeviceLimits
 
-__all__ = ["SCRIPT", "Netlist", "check_fit", "read_netlist", "synthesise"]
+__all__ = ["SCRIPT", "SEPARATE_LANES", "Netlist", "check_fit", "count_cells", "read_netlist", "synthesise"]
 
 #: Lanes are equal but for their tables: Yosys would merge their equal registers, and one register with
 #: a wire to all lanes is slow. So each lane stays a module of its own. (In such a module the names of
 #: wires are hidden: Yosys 0.70 fails where abc9 makes one new name out of two, \x and $x.)
 _LANES = ("*.lane_[0-9]", "*.lane_[0-9][0-9]", "*.lane_[0-9][0-9][0-9]")
 
+#: Between reading and synthesis; the same for a design on a board and for one alone.
+SEPARATE_LANES = f"""\
+setattr -mod -set keep_hierarchy 1 {" ".join(_LANES)}
+rename -hide {" ".join(f"{lane}/w:*" for lane in _LANES)}
+"""
+
 SCRIPT = f"""\
 read_verilog design.v
 read_rtlil top.il
-setattr -mod -set keep_hierarchy 1 {" ".join(_LANES)}
-rename -hide {" ".join(f"{lane}/w:*" for lane in _LANES)}
-synth_ecp5 -top top -json top.json
+{SEPARATE_LANES}synth_ecp5 -top top -json top.json
 """
 
 
@@ -58,10 +62,15 @@ def read_netlist(path: Path) -> Netlist:
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"{path.name}: not the netlist that a build expects ({error!r})") from None
     return Netlist(
-        cells=dict(sorted(_count(modules, "top").items())),
+        cells=count_cells(modules, "top"),
         design_clock=_names(top, pll["connections"]["CLKOS"][0]),
         serial_clock=_names(top, pll["connections"]["CLKI"][0]),
     )
+
+
+def count_cells(modules: dict[str, Any], top: str) -> dict[str, int]:
+    """The device's cells in the module ``top`` of Yosys' JSON and in all below it, by type."""
+    return dict(sorted(_count(modules, top).items()))
 
 
 def check_fit(netlist: Netlist, limits: DeviceLimits) -> None:
