@@ -22,6 +22,8 @@ from cs_hdl.simulate.environment import find_simulator
 from cs_hdl.simulate.simulate import SimulationResult, check_result, random_words, simulate
 
 _WORDS = 6
+#: One worker of pytest-xdist runs them all, since each design is synthesised once.
+pytestmark = pytest.mark.xdist_group("netlist")
 
 
 def sparse_dense() -> tuple[Network, int, str | None]:
@@ -41,9 +43,7 @@ def sparse_sparse() -> tuple[Network, int, str | None]:
 
 
 def block_ram() -> tuple[Network, int, str | None]:
-    options = LinearOptions(
-        in_features=600, out_features=8, weight_sparsity=0.9, active_inputs=16, scale="1/2^9"
-    )
+    options = LinearOptions(in_features=600, out_features=8, weight_sparsity=0.9, active_inputs=16, scale="1/2^9")
     return make_linear(options), 700, None
 
 
@@ -140,7 +140,9 @@ def test_multipliers_keep_their_registers_in_the_dsp_block(built):
             if port[0] == "P" and port[1:].isdigit()
             for bit in bits
         }
-        direct = [c for c in module["cells"].values() if c["type"] == "TRELLIS_FF" and c["connections"]["DI"][0] in products]
+        direct = [
+            c for c in module["cells"].values() if c["type"] == "TRELLIS_FF" and c["connections"]["DI"][0] in products
+        ]
         assert not direct, f"{name}: {len(direct)} flip-flops behind products"
 
 

@@ -115,7 +115,9 @@ def _abc() -> str | None:
 def _require(*programs: str | None) -> None:
     for program in programs:
         if program is None or shutil.which(program) is None:
-            raise RuntimeError(f"{program or 'yosys-abc'} is missing; install it with: pip install 'cs-hdl[build,test]'")
+            raise RuntimeError(
+                f"{program or 'yosys-abc'} is missing; install it with: pip install 'cs-hdl[build,test]'"
+            )
 
 
 def prove(harness: Any, ports: Iterable[Any], folder: Path, *, name: str, proof: Proof) -> None:
@@ -158,7 +160,9 @@ def prove(harness: Any, ports: Iterable[Any], folder: Path, *, name: str, proof:
     if re.search(r"DONE \(FAIL, rc=2\)", log):
         places = re.findall(r"(?:Assert failed in|failed assertion) top(?:\.[\w.]+)?: (\S+)", log)
         traces = sorted((folder / "proof").rglob("trace*.vcd"))
-        raise Refuted(name, Path(places[0]).name if places else "(see the trace)", traces[0] if traces else folder / "proof.log")
+        raise Refuted(
+            name, Path(places[0]).name if places else "(see the trace)", traces[0] if traces else folder / "proof.log"
+        )
     tail = "\n".join(log.strip().splitlines()[-15:])
     raise RuntimeError(f"{name}: neither proven nor refuted ({folder / 'proof.log'}):\n{tail}")
 
@@ -175,8 +179,12 @@ def combinational_inputs(dut: Any, inputs: dict[str, Any], output: Any, folder: 
     module = json.loads((folder / "cone.json").read_text())["modules"]["top"]
     drivers = {}
     for cell in module["cells"].values():
-        outputs = [bit for port, way in cell["port_directions"].items() if way == "output" for bit in cell["connections"][port]]
-        sources = [bit for port, way in cell["port_directions"].items() if way == "input" for bit in cell["connections"][port]]
+        outputs = [
+            bit for port, way in cell["port_directions"].items() if way == "output" for bit in cell["connections"][port]
+        ]
+        sources = [
+            bit for port, way in cell["port_directions"].items() if way == "input" for bit in cell["connections"][port]
+        ]
         if "dff" not in cell["type"].lower():
             drivers.update({bit: sources for bit in outputs})
     todo, seen = list(module["ports"]["out"]["bits"]), set()

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
-
 from prover import always, assumed, constant
 
 __all__ = ["Contract", "StreamHarness", "exactly", "lasting", "outputs_of_followed", "unchanging"]
@@ -104,7 +103,9 @@ class StreamHarness(Elaboratable):
         self._dut, self._contract = dut, contract
         self._follow = Signal(name="follow")
         width = len(Value.cast(dut.i.payload))
-        self._free = Signal(width, name="free") if contract.bits == 8 else Signal(width // 8 * contract.bits, name="free")
+        self._free = (
+            Signal(width, name="free") if contract.bits == 8 else Signal(width // 8 * contract.bits, name="free")
+        )
 
     @property
     def ports(self) -> list[Any]:
@@ -135,9 +136,7 @@ class StreamHarness(Elaboratable):
         self._not_lost(m, taken=taken, in_beat=in_beat, owed=owed)
         return m
 
-    def _followed(
-        self, m: Module, *, taken: Value, given: Value, begun: Value, in_beat: Value, owed: Value
-    ) -> None:
+    def _followed(self, m: Module, *, taken: Value, given: Value, begun: Value, in_beat: Value, owed: Value) -> None:
         """The group that is followed: its input is an unknown constant, its output is looked at."""
         dut, contract = self._dut, self._contract
         inputs = [constant(m, dut.i.payload.shape(), f"input_{n}") for n in range(contract.in_beats)]

@@ -91,9 +91,7 @@ class AnyValue(Elaboratable):
             expected = Signal(dut.o.shape(), name=f"expected_{number}")
             m.d.comb += total.eq(value + bias)
             if scale.multipliers:
-                m.d.comb += expected.eq(
-                    definition(total, scale.multipliers[number], scale.shifts[number], scale.dtype)
-                )
+                m.d.comb += expected.eq(definition(total, scale.multipliers[number], scale.shifts[number], scale.dtype))
             else:
                 m.d.comb += expected.eq(total)
             m.d.comb += always((age != dut.latency) | (address != number) | (dut.o == expected))

@@ -1,4 +1,4 @@
-"""Every stream component keeps the rules of a stream and gives what its contract says: see streams.py and docs/proofs.md."""
+"""Every stream component keeps the rules of a stream and gives what its contract says (streams.py, docs/proofs.md)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from prover import Proof, always, combinational_inputs, prove
 from streams import Contract, StreamHarness, exactly
 
+from cs_hdl.combine.packed import combine
 from cs_hdl.fixedpoint import dtype_range
-from cs_hdl.plan.geometry import Geometry
+from cs_hdl.network import Conv2d, Network, Tensor
+from cs_hdl.plan.adder_graph import adder_graph
+from cs_hdl.plan.folding import fold_lanes
+from cs_hdl.plan.geometry import Geometry, weight_geometry
 from cs_hdl.rtl.argmax import ArgMax
 from cs_hdl.rtl.densify import Densify
 from cs_hdl.rtl.global_kwta import GlobalKWTA
 from cs_hdl.rtl.local_kwta import LocalKWTA
 from cs_hdl.rtl.max_pool import MaxPool
+from cs_hdl.rtl.multiply_constants import MultiplyConstants
+from cs_hdl.rtl.multiply_lanes import MultiplyLanes
 from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 from cs_hdl.rtl.primitives.window import Window
@@ -51,9 +58,7 @@ def channels_of(inputs: Any, channels: int) -> list[Any]:
 def register_slice() -> Case:
     return Case(
         dut=lambda: RegisterSlice(5),
-        contract=Contract(
-            in_beats=1, out_beats=1, check=exactly(lambda i: [Value.cast(i[0])]), drain=3, most_owed=2
-        ),
+        contract=Contract(in_beats=1, out_beats=1, check=exactly(lambda i: [Value.cast(i[0])]), drain=3, most_owed=2),
     )
 
 
@@ -311,6 +316,74 @@ def argmax(values: int, lanes: int, dtype: str, *, depth: int | None = None) -> 
     )
 
 
+def weighted_sums(inputs: list[Any], weights: list[list[int]], biases: list[int], bits: int) -> Value:
+    """All kernels' exact sums side by side."""
+    totals = []
+    for row, bias in zip(weights, biases, strict=True):
+        total = sum(
+            (value * weight for value, weight in zip(inputs, row, strict=True) if weight), Const(bias, signed(bits))
+        )
+        totals.append(Cat(total, total[-1].replicate(bits))[:bits])
+    return Cat(totals)
+
+
+def constants(weights: list[list[int]], biases: list[int], *, bits: int = 2, depth: int) -> Case:
+    graph = adder_graph(np.array(weights), 0, 255)
+    place = Geometry(shape=(1, 1, len(weights[0])), kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0))
+
+    def make() -> MultiplyConstants:
+        return MultiplyConstants(
+            graph=graph, geometry=place, dtype="uint8", biases=biases, requantise=None, output_dtype="int24"
+        )
+
+    def golden(inputs: Any) -> list[Value]:
+        return [weighted_sums(list(inputs[0].taps[0].values), weights, biases, 24)]
+
+    return Case(
+        dut=make,
+        contract=Contract(
+            in_beats=1,
+            out_beats=1,
+            check=exactly(golden),
+            drain=make().latency + 3,
+            most_owed=make().latency + 2,
+            bits=bits,
+        ),
+        depth=depth,
+    )
+
+
+def lanes(*, depth: int) -> Case:
+    """Two kernels over two channels on one lane; values of two bits (the multiplier is proven by its own test)."""
+    weights = np.array([[3, 0], [0, -5]])
+    layer = Conv2d(
+        name="conv",
+        weights=weights.reshape(2, 2, 1, 1).astype(np.int8),
+        bias=np.array([7, -9], dtype=np.int32),
+        stride=(1, 1),
+        padding=(0, 0, 0, 0),
+        requantise=None,
+    )
+    network = Network(name="net", input=Tensor((1, 1, 2), "uint8"), layers=(layer,))
+    packed = combine(network).layers["conv"]
+    plan = fold_lanes(
+        packed, weight_geometry(layer, network.input), entries=2, beat=1, sparse=False, output_lanes=2, cycles=2
+    )
+    assert plan is not None
+
+    def golden(inputs: Any) -> list[Value]:
+        return [weighted_sums([beat.values[0] for beat in inputs], weights.tolist(), [7, -9], 16)]
+
+    under_way = plan.slots + plan.ring_rows + 2
+    return Case(
+        dut=lambda: MultiplyLanes(
+            packed=packed, plan=plan, biases=[7, -9], requantise=None, dtype="uint8", output_dtype="int16"
+        ),
+        contract=Contract(in_beats=2, out_beats=1, check=exactly(golden), drain=80, most_owed=under_way, bits=2),
+        depth=depth,
+    )
+
+
 def geometry(shape: tuple[int, int], kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Geometry:
     return Geometry(shape=(*shape, 1), kernel=kernel, stride=(stride, stride), padding=(padding,) * 4)
 
@@ -324,6 +397,7 @@ QUICK = {
     "widen, spare lanes": lambda: widen(3, 2),
     "widen, one beat": lambda: widen(2, 2),
     "argmax, bounded": lambda: argmax(3, 2, "int8", depth=12),
+    "constants": lambda: constants([[127, 127], [-3, 0]], [-77, 1000], depth=8),
 }
 SLOW = {
     "argmax": lambda: argmax(3, 2, "int8"),
@@ -340,6 +414,9 @@ SLOW = {
     "local k-WTA": lambda: local_kwta(4, 2, 1, 2, depth=14),
     "local k-WTA, two beats": lambda: local_kwta(5, 2, 2, 1, depth=18),
     "global k-WTA": lambda: global_kwta(4, 2, 2, depth=30),
+    "constants, all values": lambda: constants([[3, -5]], [-77], bits=8, depth=7),
+    "constants, three inputs": lambda: constants([[127, -127, 1], [5, 11, -6], [0, 0, 1]], [0, 3, -9], depth=9),
+    "lanes": lambda: lanes(depth=40),
     "argmax, four values": lambda: argmax(5, 4, "uint8"),
 }
 
