@@ -70,9 +70,9 @@ class _Top(Elaboratable):
         return m
 
 
-def always(condition: Any) -> Any:
-    """The assertion that ``condition`` holds in every cycle behind the reset."""
-    return Assert(ResetSignal() | condition, src_loc_at=1)
+def always(condition: Any, *, up: int = 0) -> Any:
+    """The assertion that ``condition`` holds in every cycle behind the reset; its place is the caller's (``up``: his)."""
+    return Assert(ResetSignal() | condition, src_loc_at=1 + up)
 
 
 def assumed(condition: Any) -> Any:
@@ -173,7 +173,8 @@ def combinational_inputs(dut: Any, inputs: dict[str, Any], output: Any, folder: 
     top = _Wrapped(dut, ports, Value.cast(output))
     (folder / "cone.il").write_text(rtlil.convert(top, name="top", ports=[*top.inputs.values(), top.output]))
     (folder / "cone.ys").write_text(
-        "read_rtlil cone.il\nprep -flatten -top top\nmemory_map\nopt -full\nsimplemap\nopt_clean\nwrite_json cone.json\n"
+        "read_rtlil cone.il\nprep -flatten -top top\nmemory_map\nopt -full\nsimplemap\nopt_clean\n"
+        "write_json cone.json\n"
     )
     run_tool(require_tool("yosys"), ["cone.ys"], folder=folder, log="cone.log")
     module = json.loads((folder / "cone.json").read_text())["modules"]["top"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from prover import Proof, always, combinational_inputs, prove
+from prover import Proof, Refuted, always, combinational_inputs, prove
 from streams import Contract, StreamHarness, exactly
 
 from cs_hdl.combine.packed import combine
@@ -416,7 +416,7 @@ SLOW = {
     "global k-WTA": lambda: global_kwta(4, 2, 2, depth=30),
     "constants, all values": lambda: constants([[3, -5]], [-77], bits=8, depth=7),
     "constants, three inputs": lambda: constants([[127, -127, 1], [5, 11, -6], [0, 0, 1]], [0, 3, -9], depth=9),
-    "lanes": lambda: lanes(depth=40),
+    "lanes": lambda: lanes(depth=30),
     "argmax, four values": lambda: argmax(5, 4, "uint8"),
 }
 
@@ -436,6 +436,16 @@ def test_rules(name, tmp_path):
 @pytest.mark.parametrize("name", SLOW)
 def test_rules_of_larger_ones(name, tmp_path):
     run(SLOW[name], tmp_path, name)
+
+
+@pytest.mark.slow_proof
+@pytest.mark.parametrize("name", [*QUICK, *SLOW])
+def test_the_bound_is_long_enough_for_a_whole_group(name, tmp_path):
+    case = {**QUICK, **SLOW}[name]()
+    if case.depth is not None:
+        harness = StreamHarness(case.dut(), case.contract, reach=True)
+        with pytest.raises(Refuted):
+            prove(harness, harness.ports, tmp_path, name=name, proof=Proof(depth=case.depth))
 
 
 @pytest.mark.parametrize("name", [*QUICK, *SLOW])
