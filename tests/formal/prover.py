@@ -71,7 +71,7 @@ class _Top(Elaboratable):
 
 
 def always(condition: Any, *, up: int = 0) -> Any:
-    """The assertion that ``condition`` holds in every cycle behind the reset; its place is the caller's (``up``: his)."""
+    """The assertion that ``condition`` holds in every cycle behind the reset; placed at the caller (``up``: above)."""
     return Assert(ResetSignal() | condition, src_loc_at=1 + up)
 
 
