@@ -1,0 +1,113 @@
+"""The AXI4-Stream border, input and output joined: any words in, words of the right length out, faults marked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from amaranth.hdl import Elaboratable, Module, Mux, Signal
+from amaranth.lib import wiring
+from prover import Proof, always, assumed, constant, prove
+from streams import lasting, outputs_of_followed, unchanging
+
+from cs_hdl.rtl.axi_input import AxiInput
+from cs_hdl.rtl.axi_output import AxiOutput
+
+
+class Border(Elaboratable):
+    """``AxiInput`` straight into ``AxiOutput``; a word of any length is followed from the one end to the other."""
+
+    def __init__(self, *, beats: int, words_in_flight: int) -> None:
+        self._beats, self._words = beats, words_in_flight
+        self._input = AxiInput(values_per_beat=1, beats=beats, dtype="uint8")
+        self._output = AxiOutput(values_per_beat=1, beats=beats, dtype="uint8", words_in_flight=words_in_flight)
+        self._follow = Signal(name="follow")
+
+    @property
+    def ports(self) -> list[Any]:
+        source = self._input.s_axis
+        return [source.tvalid, source.tdata, source.tlast, self._output.m_axis.tready, self._follow]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.input, m.submodules.output = self._input, self._output
+        wiring.connect(m, self._input.o, self._output.i)
+        wiring.connect(m, self._input.reports, self._output.reports)
+        source, sink, middle = self._input.s_axis, self._output.m_axis, self._input.o
+        payload = Signal(9)
+        shown = Signal(10)
+        m.d.comb += [
+            payload.eq((source.tdata << 1) | source.tlast),
+            shown.eq((sink.tdata << 2) | (sink.tlast << 1) | sink.tuser),
+        ]
+        unchanging(m, source.tvalid, source.tready, payload, say=assumed)
+        unchanging(m, sink.tvalid, sink.tready, shown, say=always)
+        unchanging(m, middle.valid, middle.ready, middle.payload, say=always)
+        self._words_through(m)
+        return m
+
+    def _words_through(self, m: Module) -> None:
+        beats, source, sink = self._beats, self._input.s_axis, self._output.m_axis
+        taken, given, begun = Signal(), Signal(), Signal()
+        at_start, number = Signal(init=1), Signal(range(beats + 1))  # the number stays at `beats` in the excess
+        m.d.comb += [
+            taken.eq(source.tvalid & source.tready),
+            given.eq(sink.tvalid & sink.tready),
+            begun.eq(taken & at_start),
+        ]
+        with m.If(taken):
+            m.d.sync += [
+                at_start.eq(source.tlast),
+                number.eq(Mux(source.tlast, 0, Mux(number == beats, beats, number + 1))),
+            ]
+        most = (self._words + 4) * beats
+        owed = Signal(range(most + beats + 1))
+        m.d.sync += owed.eq(owed + Mux(begun, beats, 0) - given)
+        m.d.comb += [always((owed != 0) | ~sink.tvalid), always(owed <= most)]
+
+        # The followed word: its beats and its length, `beats + 1` standing for every length above.
+        inputs = [constant(m, 8, f"input_{beat}") for beat in range(beats)]
+        length = constant(m, range(beats + 2), "length")
+        started, entering, start = Signal(), Signal(), Signal()
+        m.d.comb += [start.eq(begun & self._follow & ~started), assumed((length >= 1) & (length <= beats + 1))]
+        with m.If(start):
+            m.d.sync += started.eq(1)
+        with m.If(taken):
+            m.d.sync += entering.eq((start | entering) & ~source.tlast)
+        with m.If(taken & (start | entering)):
+            for beat in range(beats):
+                with m.If(number == beat):
+                    m.d.comb += [assumed(source.tdata == inputs[beat]), assumed(source.tlast == (length == beat + 1))]
+        out, mine = outputs_of_followed(m, start=start, started=started, owed=owed, given=given, beats=beats)
+        with m.If(mine):
+            for beat in range(beats):
+                with m.If(out == beat):
+                    m.d.comb += always(sink.tdata == Mux(length > beat, inputs[beat], 0))
+            m.d.comb += [
+                always(sink.tlast == (out == beats - 1)),
+                always(~sink.tuser | (length != beats)),
+                always((out != beats - 1) | (sink.tuser == (length != beats))),
+            ]
+        self._in_the_end(m, rests=~source.tvalid & at_start, taken=taken, number=number, owed=owed)
+
+    def _in_the_end(self, m: Module, *, rests: Any, taken: Any, number: Any, owed: Any) -> None:
+        source, sink, beats = self._input.s_axis, self._output.m_axis, self._beats
+        faults, cycles = Signal(16), 4 + (self._words + 3) * beats
+        with m.If(taken & Mux(number == beats - 1, ~source.tlast, source.tlast & (number < beats))):
+            m.d.sync += faults.eq(faults + 1)
+        ended = lasting(m, rests & sink.tready, cycles, "rests")
+        m.d.comb += always(~ended | ((owed == 0) & (self._output.error_count == faults)))
+        m.d.comb += always(~lasting(m, source.tvalid & ~source.tready & sink.tready, cycles, "hangs"))
+
+
+@pytest.mark.parametrize(
+    ("beats", "words", "depth"),
+    [
+        (1, 1, 12),
+        pytest.param(2, 1, 18, marks=pytest.mark.slow_proof),
+        pytest.param(3, 2, 22, marks=pytest.mark.slow_proof),
+    ],
+)
+def test_words_through_the_border(beats, words, depth, tmp_path):
+    border = Border(beats=beats, words_in_flight=words)
+    prove(border, border.ports, tmp_path, name="border", proof=Proof(depth=depth))
