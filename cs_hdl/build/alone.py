@@ -128,7 +128,8 @@ def wrapped(text: str, top: str) -> str:
     match = re.search(rf"^module {re.escape(top)}\b.*?^endmodule", text, re.DOTALL | re.MULTILINE)
     if match is None:
         raise InputError(f"design.v has no module {top}; generate the design again")
-    inputs, outputs = [], []
+    inputs: list[tuple[str, int]] = []
+    outputs: list[tuple[str, int]] = []
     clock = ""
     for direction, high, name in _PORT.findall(match[0]):
         if name in _CLOCKS:

@@ -102,7 +102,7 @@ def _designs(
     for number, entry in enumerate(entries, 1):
         step(f"{number}/{len(entries)} {entry.name}")
         # A check measures; only the record is made from itself.
-        fresh.append(measure(entry, known.get(entry.name, {}) if path else {}, route=route))
+        fresh.append(measure(entry, known.get(entry.name, {}) if path else {}, route=route, features=bool(path)))
         known[entry.name] = fresh[-1]
         if path:
             content = record | {"designs": list(known.values())}
@@ -110,8 +110,11 @@ def _designs(
     return fresh
 
 
-def measure(entry: Entry, known: dict[str, Any], *, route: bool = False) -> dict[str, Any]:
-    """All figures of ``entry``; what ``known`` has of the same design and tools is taken from there."""
+def measure(entry: Entry, known: dict[str, Any], *, route: bool = False, features: bool = True) -> dict[str, Any]:
+    """All figures of ``entry``; what ``known`` has of the same design and tools is taken from there.
+
+    ``features`` asks for what estimates are made from as well.
+    """
     from cs_hdl.build.alone import alone_digest_parts, route_alone, synthesise_alone
     from cs_hdl.build.cache import digest_of
     from cs_hdl.emit.verilog import emit_verilog
@@ -134,9 +137,9 @@ def measure(entry: Entry, known: dict[str, Any], *, route: bool = False) -> dict
         cells = synthesise_alone(text, top=top)
         result |= dataclasses.asdict(cells) | {"comb": cells.comb}
         result |= {"synthesis_seconds": round(time.monotonic() - started, 1), "digest": digest}
-    if result.get("model") != model_digest():
-        features = total(features_of(elaborate(text, top=top), top).values())
-        result |= {"features": dataclasses.asdict(features), "model": model_digest()}
+    if features and result.get("model") != model_digest():
+        found = total(features_of(elaborate(text, top=top), top).values())
+        result |= {"features": dataclasses.asdict(found), "model": model_digest()}
     if route and "fmax_mhz" not in result:
         result["fmax_mhz"] = route_alone(text, top=top)
     return result

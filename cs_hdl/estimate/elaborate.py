@@ -62,10 +62,7 @@ def without_tables(text: str) -> str:
         low = high = numbers[0]
         for number in numbers:
             low, high = low & number, high | number
-        kept = [
-            _ROW.sub(lambda found, value=value: f"= {found[1]}'h{value:x};", row)
-            for row, value in zip(rows[:2], (low, high), strict=True)
-        ]
+        kept = [_ROW.sub(rf"= \g<1>'h{value:x};", row) for row, value in zip(rows[:2], (low, high), strict=True)]
         return match["head"] + "".join(kept) + match["tail"]
 
     return _MEMORY.sub(shorten, text)

@@ -125,6 +125,10 @@ class Graph:
             return b ^ inverted
         return self._node(_XOR, a, b) ^ inverted
 
+    def xnor(self, a: int, b: int) -> int:
+        """Both or none."""
+        return self.xor(a, b) ^ 1
+
     def mux(self, select: int, low: int, high: int) -> int:
         """``high`` where ``select``, else ``low``."""
         if low < 0 or select < 0:

@@ -282,7 +282,7 @@ class _Reader:
         width = len(cell["connections"]["Y"])
         a, b = self._word(cell, "A", width), self._word(cell, "B", width)
         make = {
-            "$and": g.and_, "$or": g.or_, "$xor": g.xor, "$xnor": lambda x, y: g.xor(x, y) ^ 1,
+            "$and": g.and_, "$or": g.or_, "$xor": g.xor, "$xnor": g.xnor,
         }[cell["type"]]  # fmt: skip
         return [make(x, y) for x, y in zip(a, b, strict=True)]
 

@@ -102,10 +102,10 @@ def _table() -> Iterator[Entry]:
         options = _conv("3x3", "32->32", "14x14", sparsity, padding=1) | {"active_inputs": 4}
         name = f"sweep {sparsity:.1%}, sparse-sparse, 12800"
         yield entry(name, kernel="sweep 3x3", model="conv", options=options, mode="sparse-sparse", cycles=12800)
-    for model, size, winners, count in _SELECTIONS:
-        name = f"{model} {size}, {winners}" + (f", {count}" if count else "")
+    for model, size, winners, most in _SELECTIONS:
+        name = f"{model} {size}, {winners}" + (f", {most}" if most else "")
         sizes = {"channels" if model == "local-kwta" else "features": size, "winners": winners}
-        yield entry(name, kernel=f"{model} {size}", model=model, options=sizes, cycles=count)
+        yield entry(name, kernel=f"{model} {size}", model=model, options=sizes, cycles=most)
     for kernel, options, count in _CONSTANTS:
         yield entry(kernel, kernel=kernel, model="conv", options=options, mode="sparse-dense", cycles=count)
 
