@@ -12,6 +12,7 @@ from networks import random_convolution, random_linear
 
 from cs_hdl.combine.packed import combine, load_packed, overlay, save_packed
 from cs_hdl.errors import InputError
+from cs_hdl.network import Conv2d, Network, Tensor
 
 
 def test_every_weight_lies_in_its_kernels_set():
@@ -26,6 +27,13 @@ def test_every_weight_lies_in_its_kernels_set():
             for kid, kernel in enumerate(members):
                 found[kernel] = np.where(own.kernel_ids[number] == kid, own.weights[number], 0)
         np.testing.assert_array_equal(found, kernels)
+
+
+def test_dense_kernels_share_sets_with_other_groups_only():
+    weights = np.ones((6, 2, 1, 1), dtype=np.int8)
+    conv = Conv2d(name="conv", weights=weights, bias=np.zeros(6, dtype=np.int32), groups=3)
+    network = Network(name="net", input=Tensor((2, 2, 6), "uint8"), layers=(conv,))
+    assert combine(network, dense=True).layers["conv"].sets == ((0, 2, 4), (1, 3, 5))
 
 
 def test_collisions_and_bad_partitions_are_refused():

@@ -13,7 +13,7 @@ from cs_hdl.combine.pack import Sets, pack_kernels
 from cs_hdl.combine.span import Spanning, span_kernels
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
-from cs_hdl.network import Network, load_network, save_network
+from cs_hdl.network import Conv2d, Network, load_network, save_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,13 +132,18 @@ def overlay_spanning(name: str, kernels: NDArray[np.int8], spanning: Spanning, b
 
 
 def combine(network: Network, *, dense: bool = False) -> Packed:
-    """Pack every layer with weights; with ``dense`` each kernel is a set of its own (no packing)."""
+    """Pack every layer with weights.
+
+    With ``dense`` nothing is packed: each kernel is a set of its own, or shares one with those of other
+    groups, whose channels it never reads.
+    """
     layers = {}
     for layer, tensor in network.weighted:
         kernels = layer.kernels(tensor)
         sets: Sets
         if dense:
-            sets, bound = tuple((kernel,) for kernel in range(len(kernels))), len(kernels)
+            bound = len(kernels) // (layer.groups if isinstance(layer, Conv2d) else 1)
+            sets = tuple(tuple(range(first, len(kernels), bound)) for first in range(bound))
         else:
             sets, bound = pack_kernels(kernels.reshape(len(kernels), -1) != 0)
         layers[layer.name] = overlay(layer.name, kernels, sets, bound)
