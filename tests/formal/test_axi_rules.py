@@ -105,7 +105,7 @@ class Border(Elaboratable):
     [
         (1, 1, 12),
         pytest.param(2, 1, 18, marks=pytest.mark.slow_proof),
-        pytest.param(3, 2, 22, marks=pytest.mark.slow_proof),
+        pytest.param(3, 2, 18, marks=pytest.mark.slow_proof),
     ],
 )
 def test_words_through_the_border(beats, words, depth, tmp_path):
