@@ -15,15 +15,17 @@ from cs_hdl.plan.planner import DeviceLimits
 
 __all__ = ["SCRIPT", "SEPARATE_LANES", "Netlist", "check_fit", "count_cells", "read_netlist", "synthesise"]
 
-#: Lanes are equal but for their tables: Yosys would merge their equal registers, and one register with
-#: a wire to all lanes is slow. So each lane stays a module of its own. (In such a module the names of
-#: wires are hidden: Yosys 0.70 fails where abc9 makes one new name out of two, \x and $x.)
-_LANES = ("*.lane_[0-9]", "*.lane_[0-9][0-9]", "*.lane_[0-9][0-9][0-9]")
+#: Lanes, and the parts of wide queues, have equal control: Yosys would merge their equal registers, and one
+#: register with a wire to all of them is slow. So each stays a module of its own. (In such a module the names
+#: of wires are hidden: Yosys 0.70 fails where abc9 makes one new name out of two, \x and $x.)
+_APART = tuple(
+    f"*.{name}_{digits}" for name in ("lane", "part") for digits in ("[0-9]", "[0-9][0-9]", "[0-9][0-9][0-9]")
+)
 
 #: Between reading and synthesis; the same for a design on a board and for one alone.
 SEPARATE_LANES = f"""\
-setattr -mod -set keep_hierarchy 1 {" ".join(_LANES)}
-rename -hide {" ".join(f"{lane}/w:*" for lane in _LANES)}
+setattr -mod -set keep_hierarchy 1 {" ".join(_APART)}
+rename -hide {" ".join(f"{name}/w:*" for name in _APART)}
 """
 
 SCRIPT = f"""\

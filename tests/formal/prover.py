@@ -112,9 +112,14 @@ def _abc() -> str | None:
     return str(found) if found.is_file() else shutil.which("yosys-abc")
 
 
+def _path() -> str:
+    """Where programs are looked for: beside this Python first, whether its environment is active or not."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
 def _require(*programs: str | None) -> None:
     for program in programs:
-        if program is None or shutil.which(program) is None:
+        if program is None or shutil.which(program, path=_path()) is None:
             raise RuntimeError(
                 f"{program or 'yosys-abc'} is missing; install it with: pip install 'cs-hdl[build,test]'"
             )
@@ -145,7 +150,7 @@ def prove(harness: Any, ports: Iterable[Any], folder: Path, *, name: str, proof:
     result = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | {"PYTHONHASHSEED": "0"},
+        env=os.environ | {"PYTHONHASHSEED": "0", "PATH": _path()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
