@@ -91,11 +91,11 @@ def deep_shortcut(*, swapped):
             requantise=Requantise(multiplier=np.array([1]), shift=np.array([6]), dtype="int8"),
         )
 
-    branches = ((conv("small", 1),), (conv("large", 7),))
+    branches = ((conv("small", 1),), (conv("large", 5),))
     body, shortcut = branches[::-1] if swapped else branches
     scale = ScaledSum(multipliers=(1, 3), shift=1, dtype="int8")
     layer = Residual(name="sum", body=body, shortcut=shortcut, scale=scale)
-    return Network(name="deep", input=Tensor((8, 8, 2), "uint8"), layers=(layer,))
+    return Network(name="deep", input=Tensor((5, 5, 2), "uint8"), layers=(layer,))
 
 
 @pytest.mark.parametrize("swapped", [False, True])

@@ -125,6 +125,7 @@ class GlobalAveragePool(wiring.Component):
         m = Module()
         move, taken, first, last = Signal(), Signal(), Signal(), Signal()
         beat, position = Signal(range(max(self._beats, 2))), Signal(range(max(self._positions, 2)))
+        next_beat = Signal.like(beat)
         m.d.comb += [
             move.eq(self.o.ready | ~self.o.valid),
             self.i.ready.eq(move),
@@ -133,24 +134,32 @@ class GlobalAveragePool(wiring.Component):
             last.eq(position == self._positions - 1),
             self.o.valid.eq(_flags(m, self.i.valid & last, move=move, cycles=self.latency)),
         ]
+        m.d.comb += next_beat.eq(Mux(beat == self._beats - 1, 0, beat + 1))
         with m.If(taken):
-            m.d.sync += beat.eq(beat + 1)
+            m.d.sync += beat.eq(next_beat)
             with m.If(beat == self._beats - 1):
-                m.d.sync += [beat.eq(0), position.eq(Mux(last, 0, position + 1))]
+                m.d.sync += position.eq(Mux(last, 0, position + 1))
         low, high = (bound * self._positions for bound in dtype_range(self._dtype))
         shape = signed(bits_for_range(low, high))
         for lane in range(self._lanes):
-            memory = m.submodules[f"sums_{lane}"] = Memory(shape=shape, depth=max(self._beats, 2), init=[])
-            write, read = memory.write_port(), memory.read_port(domain="comb")
-            total = Signal(shape, name=f"total_{lane}")
+            total, before = Signal(shape, name=f"total_{lane}"), Signal(shape, name=f"before_{lane}")
             held = Signal(shape, name=f"held_{lane}", reset_less=True)
-            m.d.comb += [
-                total.eq(self.i.p.values[lane] + Mux(first, 0, read.data)),
-                read.addr.eq(beat),
-                write.addr.eq(beat),
-                write.data.eq(total),
-                write.en.eq(taken),
-            ]
+            m.d.comb += total.eq(self.i.p.values[lane] + Mux(first, 0, before))
+            if self._beats == 1:
+                with m.If(taken):
+                    m.d.sync += before.eq(total)
+            else:
+                # The next beat's sum is read while this one's is written: never the same row.
+                memory = m.submodules[f"sums_{lane}"] = Memory(shape=shape, depth=self._beats, init=[])
+                write, read = memory.write_port(), memory.read_port()
+                m.d.comb += [
+                    before.eq(read.data),
+                    read.addr.eq(next_beat),
+                    read.en.eq(taken),
+                    write.addr.eq(beat),
+                    write.data.eq(total),
+                    write.en.eq(taken),
+                ]
             with m.If(move):
                 m.d.sync += held.eq(total)
             result = scale_sum(m, [Node(held, low, high)], self._scale, move=move, name=f"scaled_{lane}")
