@@ -59,7 +59,7 @@ def demo(
         manifest = write_design(plan, out, source="the shipped model digits", progress=step)
         seconds = time.monotonic() - started
     size = (out / "design.v").stat().st_size
-    console.print(layer_table(manifest))
+    console.print(layer_table(manifest, width=console.width))
     verilog = f"{out / 'design.v'}, {size / 1000:,.0f} kB, {human_time(seconds)}"
     console.print(facts(_story(manifest) | {"Verilog": verilog}))
 

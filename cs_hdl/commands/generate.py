@@ -174,7 +174,7 @@ def _check_options(model: str, given: dict[str, Any], *, required: set[str], all
 
 def _show(manifest: dict[str, Any], *, out: Path, device: str, size: int, seconds: float) -> None:
     console = output()
-    console.print(layer_table(manifest))
+    console.print(layer_table(manifest, width=console.width))
     dense = sum(layer["macs_dense"] for layer in manifest["layers"])
     sparse = sum(layer["macs_sparse"] for layer in manifest["layers"])
     rows = {

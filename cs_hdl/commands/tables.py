@@ -41,46 +41,70 @@ def _plural(word: str, count: int) -> str:
     return word if count == 1 else word + "s"
 
 
-def layer_table(manifest: Mapping[str, Any]) -> Table:
-    """The layers of a manifest, one a row, and their totals."""
-    layers = manifest["layers"]
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=(0, 1))
-    table.add_column("layer", "total", no_wrap=True)
-    table.add_column("design", no_wrap=True)
-    for name, key in (("MACs dense", "macs_dense"), ("MACs sparse", "macs_sparse")):
-        total = f"{sum(layer[key] for layer in layers):,}"
-        # The name may take two lines, a number never does.
-        table.add_column(name, total, justify="right", min_width=len(total))
-    table.add_column("weights", justify="right", no_wrap=True)
-    table.add_column("sets (bound)", justify="right", min_width=7)
-    table.add_column("kernels a set", justify="right", min_width=7)
-    multipliers = sum(layer["multipliers"] for layer in layers)
-    constants = sum(layer["constant_multipliers"] for layer in layers)
-    table.add_column("multipliers", _multipliers(multipliers, constants), justify="right", no_wrap=True)
-    table.add_column("cycles", f"[bold]{manifest['cycles_per_word']:,}[/]", justify="right", no_wrap=True)
-    for layer in layers:
-        if not layer["weights"]:
-            winners = f"k = {layer['winners']}" if "KWTA" in layer["kind"] else ""
-            table.add_row(layer["name"], f"{layer['kind']} {winners}".rstrip(), *([""] * 6), f"{layer['cycles']:,}")
-            continue
-        table.add_row(
-            layer["name"],
-            layer["mode"],
-            f"{layer['macs_dense']:,}",
-            f"{layer['macs_sparse']:,}",
-            f"{100 * layer['nonzeros'] / layer['weights']:.1f} %",
-            f"{layer['sets']}\N{NO-BREAK SPACE}({layer['set_bound']})",
-            str(layer["kernels_per_set"]),
-            _multipliers(layer["multipliers"], layer["constant_multipliers"]),
-            f"{layer['cycles']:,}",
-        )
+#: Characters that all columns of the layer table take, and the columns that can be left out where there are fewer.
+_WIDE, _SPARE = 96, ("MACs dense", "weights")
+
+
+def layer_table(manifest: Mapping[str, Any], *, width: int = _WIDE) -> Table:
+    """The layers of a manifest, one a row, and their totals; two columns less where ``width`` is below 96."""
+    rows = [_layer_cells(layer) for layer in manifest["layers"]]
+    totals = _totals(manifest)
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=0)
+    names = [name for name in totals if width >= _WIDE or name not in _SPARE]
+    for name in names:
+        text = name in ("layer", "design")
+        # The name of a column may take several lines, a number never does.
+        least = max(len(row.get(name, "")) for row in (*rows, totals))
+        table.add_column(name, totals[name], justify="left" if text else "right", no_wrap=text, min_width=least)
+    for row in rows:
+        table.add_row(*(row.get(name, "") for name in names))
     return table
+
+
+def _layer_cells(layer: Mapping[str, Any]) -> dict[str, str]:
+    cells = {"layer": layer["name"], "cycles": f"{layer['cycles']:,}"}
+    if not layer["weights"]:
+        winners = f"k = {layer['winners']}" if "KWTA" in layer["kind"] else ""
+        return cells | {"design": f"{layer['kind']} {winners}".rstrip()}
+    return cells | {
+        "design": layer["mode"],
+        "MACs dense": f"{layer['macs_dense']:,}",
+        "MACs sparse": f"{layer['macs_sparse']:,}",
+        "weights": f"{100 * layer['nonzeros'] / layer['weights']:.1f}\N{NO-BREAK SPACE}%",
+        "sets of kernels (bound)": _sets(layer),
+        "multipliers": _multipliers(layer["multipliers"], layer["constant_multipliers"]),
+    }
+
+
+def _totals(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The last row, which also names all columns in their order."""
+    layers = manifest["layers"]
+    dense, sparse, real, constant = (
+        sum(layer[key] for layer in layers)
+        for key in ("macs_dense", "macs_sparse", "multipliers", "constant_multipliers")
+    )
+    return {
+        "layer": "total",
+        "design": "",
+        "MACs dense": f"{dense:,}",
+        "MACs sparse": f"{sparse:,}",
+        "weights": "",
+        "sets of kernels (bound)": "",
+        "multipliers": _multipliers(real, constant),
+        "cycles": f"{manifest['cycles_per_word']:,}",
+    }
+
+
+def _sets(layer: Mapping[str, Any]) -> str:
+    """``4 of 16 (4)``: sets, kernels in the fullest one, and the fewest sets that any packing needs."""
+    text = f"{layer['sets']} of {layer['kernels_per_set']} ({layer['set_bound']})"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _multipliers(real: int, constant: int) -> str:
     """Real multipliers; those by a constant, which are made of adders, are marked with a c."""
     parts = [f"{real:,}"] if real or not constant else []
-    return " + ".join([*parts, f"{constant:,}c"] if constant else parts)
+    return "\N{NO-BREAK SPACE}+\N{NO-BREAK SPACE}".join([*parts, f"{constant:,}c"] if constant else parts)
 
 
 def resource_table(report: Mapping[str, Any]) -> Table:

@@ -26,6 +26,7 @@ from cs_hdl.plan.stages import (
     PoolStage,
     RescaleStage,
     ResidualStage,
+    ThresholdKWTAStage,
     WidenStage,
 )
 from cs_hdl.plan.sums import scaled_sum_latency, tree_levels
@@ -44,11 +45,11 @@ __all__ = ["least_taken", "most_taken", "queue_depth"]
 
 #: Beats in a register slice and at the input of a stage; those that a queue's own latency holds back.
 _SLICE, _QUEUE = 3, 3
-#: Words that a global k-WTA holds at most: two histograms, its buffer, and what is being selected.
+#: Groups that a k-WTA by histogram or by search holds at most: being counted, selected, buffered, given.
 _GLOBAL_WORDS = 4
-#: Registers of the constant multipliers at most (the adder graph is not known here): graph and requantisation.
-_CONSTANTS_REGISTERS = 24
-#: Output positions of the engine on lanes between their accumulation and the reorder buffer.
+#: Beats in the constant multipliers and their queue at most (the adder graph is not known here).
+_CONSTANTS_REGISTERS = 40
+#: Output positions of an engine on lanes between their accumulation and its reorder buffer.
 _LANES_POSITIONS = 3
 
 
@@ -88,7 +89,7 @@ def least_taken(stages: Sequence[Stage], index: Counts) -> Counts:
 def _most(stage: Stage, index: Counts) -> Counts:
     if isinstance(stage, LanesStage):
         plan = stage.lanes
-        position = index // plan.output_beats + plan.slots + _LANES_POSITIONS
+        position = index // plan.output_beats + plan.engines * (plan.slots + _LANES_POSITIONS)
         first = _row_of(plan.geometry, position, plan.geometry.first_row)
         return (first + plan.ring_rows) * _row_beats(stage)
     if isinstance(stage, ResidualStage):
@@ -104,6 +105,8 @@ def _most(stage: Stage, index: Counts) -> Counts:
     if isinstance(stage, GlobalKWTAStage):
         word = index // ceil_div(stage.winners, stage.lanes)
         return (word + _GLOBAL_WORDS) * ceil_div(stage.features, stage.lanes)
+    if isinstance(stage, ThresholdKWTAStage):
+        return (index // stage.winners + _GLOBAL_WORDS) * ceil_div(stage.features, stage.lanes)
     if isinstance(stage, ArgMaxStage):
         return (index + 1) * ceil_div(stage.values, stage.lanes) + argmax_latency(stage)
     if isinstance(stage, DensifyStage):
@@ -129,6 +132,8 @@ def _least(stage: Stage, index: Counts) -> Counts:
         return (index // ceil_div(stage.winners, stage.pairs) + 1) * stage.beats
     if isinstance(stage, GlobalKWTAStage):
         return (index // ceil_div(stage.winners, stage.lanes) + 1) * ceil_div(stage.features, stage.lanes)
+    if isinstance(stage, ThresholdKWTAStage):
+        return (index // stage.winners + 1) * ceil_div(stage.features, stage.lanes)
     if isinstance(stage, ArgMaxStage):
         return (index + 1) * ceil_div(stage.values, stage.lanes)
     if isinstance(stage, DensifyStage):

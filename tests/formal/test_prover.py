@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import prover
 import pytest
 import test_requantise_proof
 import test_sorting_proof
@@ -134,7 +135,7 @@ def test_ties_to_the_highest_channel_are_refuted(tmp_path):
 
 
 def test_a_missing_solver_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(prover, "_path", lambda: "/nowhere")
     harness = StreamHarness(Queue(layout=values_layout("uint8", 1), depth=1), queue(1).contract)
     with pytest.raises(RuntimeError, match=r"missing; install it with: pip install 'cs-hdl\[build,test\]'"):
         prove(harness, harness.ports, tmp_path, name="planted", proof=Proof(depth=3))
