@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 __all__ = ["LanesPlan", "ceil_div"]
 
 
+#: Words beyond which a memory that is written while it runs is worth a register behind it.
+_LARGE_MEMORY = 64
+
+
 def ceil_div(a: int, b: int) -> int:
     """``a / b``, rounded up."""
     return -(-a // b)
@@ -154,6 +158,11 @@ class LanesPlan:
         return pitch
 
     @property
+    def memory_latency(self) -> int:
+        """Cycles of a read of the activations: a large memory is block RAM, slow, and a register stands behind it."""
+        return 2 if self.ring_rows * self.row_pitch > _LARGE_MEMORY else 1
+
+    @property
     def kernel_id_bits(self) -> int:
         """Bits of a kernel id in the table; none where a set is a single kernel."""
         return (self.kernels_per_set - 1).bit_length()
@@ -176,7 +185,7 @@ class LanesPlan:
     @property
     def chain_latency(self) -> int:
         """Cycles from a drain command at the first lane of an engine to the complete sum behind its last."""
-        return self.lanes + 7 + self.rom_latency
+        return self.lanes + 6 + self.memory_latency + self.rom_latency
 
     @property
     def merge_latency(self) -> int:

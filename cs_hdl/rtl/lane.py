@@ -95,7 +95,7 @@ class Lane(wiring.Component):
     command, next_command: in and out, ``command_layout``; out is one cycle later.
     write: ``write_layout``, straight into the activation memory.
     sums, next_sums: partial sums of ``set_columns`` kernels; a drain command's sums leave
-        ``7 + rom_latency`` cycles after the command came in, and must come in one cycle before that.
+        ``6 + memory_latency + rom_latency`` cycles after the command came in, and must come in one cycle before.
 
     The initiation interval is one command a cycle.
     """
@@ -134,8 +134,8 @@ class Lane(wiring.Component):
 
         value, address = self._fetch(m)
         weights, kernel_ids = self._look_up(m, address)
-        # From the command to the multipliers' inputs: four stages and the table.
-        multiply = 4 + self._plan.rom_latency
+        # From the command to the multipliers' inputs: three stages and the two memories.
+        multiply = 3 + self._plan.memory_latency + self._plan.rom_latency
         signals = {
             name: self._delayed(m, self.command[name], multiply + 1, name) for name in ("valid", "first", "bank")
         }
@@ -173,7 +173,7 @@ class Lane(wiring.Component):
         return stages
 
     def _fetch(self, m: Module) -> tuple[Value, Value]:
-        """The entry's value (0 in the padding) after 3 cycles and its address in the table after 4 (3 + adder)."""
+        """The entry's value (0 in the padding) after ``2 + memory_latency`` cycles, its address in the table one later."""
         plan, geometry, command = self._plan, self._plan.geometry, self.command
         memory = m.submodules.activations = Memory(
             shape=data.ArrayLayout(entry_layout(plan, self._value_shape), plan.beat),
@@ -206,20 +206,20 @@ class Lane(wiring.Component):
             checks.append((column >= 0) & (column < geometry.shape[1]))
         ring = slot & (plan.ring_rows - 1)
         m.d.sync += [inside.eq(Cat(*checks).all()), address.eq(_times(ring, plan.row_pitch) + word)]
-        # Stage 2: the memory. Stage 3: one entry of its word.
+        # Stage 2: the memory (and its register). Stage 3: one entry of its word.
         read = memory.read_port()
         m.d.comb += read.addr.eq(address)
-        inside_2 = Signal(reset_less=True)
-        m.d.sync += inside_2.eq(inside)
-        lane = self._delayed(m, command.lane, 2, "lane")[-1]
+        word_read = self._delayed(m, read.data, plan.memory_latency - 1, "word_read")[-1]
+        inside_2 = self._delayed(m, inside, plan.memory_latency, "inside")[-1]
+        lane = self._delayed(m, command.lane, 1 + plan.memory_latency, "lane")[-1]
         entry = Signal(entry_layout(plan, self._value_shape))
         with m.Switch(lane):
             for index in range(plan.beat):
                 with m.Case(index):
-                    m.d.comb += entry.eq(read.data[index])
+                    m.d.comb += entry.eq(word_read[index])
         value = Signal(self._value_shape, reset_less=True)
         m.d.sync += value.eq(Mux(inside_2, entry.value, 0))
-        base = self._delayed(m, command.base, 3, "base")[-1]
+        base = self._delayed(m, command.base, 2 + plan.memory_latency, "base")[-1]
         # Stage 4: the address in the table.
         table_address = Signal(index_width(plan.table_depth), reset_less=True)
         if plan.sparse:
