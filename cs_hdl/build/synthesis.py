@@ -17,7 +17,8 @@ __all__ = ["SCRIPT", "SEPARATE_LANES", "Netlist", "check_fit", "count_cells", "r
 
 #: Lanes, and the parts of wide queues, have equal control: Yosys would merge their equal registers, and one
 #: register with a wire to all of them is slow. So each stays a module of its own. (In such a module the names
-#: of wires are hidden: Yosys 0.70 fails where abc9 makes one new name out of two, \x and $x.)
+#: of wires are hidden: Yosys 0.70 fails where abc9 makes one new name out of two, \x and $x. So are all names
+#: with an index in brackets, which it takes for bits of a wire.)
 _APART = tuple(
     f"*.{name}_{digits}" for name in ("lane", "part") for digits in ("[0-9]", "[0-9][0-9]", "[0-9][0-9][0-9]")
 )
@@ -25,7 +26,7 @@ _APART = tuple(
 #: Between reading and synthesis; the same for a design on a board and for one alone.
 SEPARATE_LANES = f"""\
 setattr -mod -set keep_hierarchy 1 {" ".join(_APART)}
-rename -hide {" ".join(f"{name}/w:*" for name in _APART)}
+rename -hide {" ".join(f"{name}/w:*" for name in _APART)} */w:*\\[*
 """
 
 SCRIPT = f"""\

@@ -173,7 +173,7 @@ class Lane(wiring.Component):
         return stages
 
     def _fetch(self, m: Module) -> tuple[Value, Value]:
-        """The entry's value (0 in the padding) after ``2 + memory_latency`` cycles, its address in the table one later."""
+        """The entry's value (0 in the padding) after ``2 + memory_latency`` cycles, its table address one later."""
         plan, geometry, command = self._plan, self._plan.geometry, self.command
         memory = m.submodules.activations = Memory(
             shape=data.ArrayLayout(entry_layout(plan, self._value_shape), plan.beat),

@@ -19,7 +19,7 @@ from cs_hdl.network import Conv2d, LocalKWTA, Network, Tensor
 from cs_hdl.plan.adder_graph import AdderGraph, adder_graph
 from cs_hdl.plan.folding import fold_lanes
 from cs_hdl.plan.geometry import weight_geometry
-from cs_hdl.plan.lanes import LaneTable, lane_tables
+from cs_hdl.plan.lane_tables import LaneTable, lane_tables
 
 ACTIVATIONS = {"uint8": range(256), "int8": range(-128, 128)}
 
