@@ -19,9 +19,8 @@ __all__ = ["SCRIPT", "SEPARATE_LANES", "Netlist", "check_fit", "count_cells", "r
 #: register with a wire to all of them is slow. So each stays a module of its own. (In such a module the names
 #: of wires are hidden: Yosys 0.70 fails where abc9 makes one new name out of two, \x and $x. So are all names
 #: with an index in brackets, which it takes for bits of a wire.)
-_APART = tuple(
-    f"*.{name}_{digits}" for name in ("lane", "part") for digits in ("[0-9]", "[0-9][0-9]", "[0-9][0-9][0-9]")
-)
+_DIGIT = "[0123456789]"  # (Yosys knows no ranges in patterns.)
+_APART = tuple(f"*.{name}_{_DIGIT * digits}" for name in ("lane", "part") for digits in (1, 2, 3))
 
 #: Between reading and synthesis; the same for a design on a board and for one alone.
 SEPARATE_LANES = f"""\

@@ -95,7 +95,7 @@ class Lane(wiring.Component):
     command, next_command: in and out, ``command_layout``; out is one cycle later.
     write: ``write_layout``, straight into the activation memory.
     sums, next_sums: partial sums of ``set_columns`` kernels; a drain command's sums leave
-        ``6 + memory_latency + rom_latency`` cycles after the command came in, and must come in one cycle before.
+        ``7 + memory_latency + rom_latency`` cycles after the command came in, and must come in one cycle before.
 
     The initiation interval is one command a cycle.
     """
@@ -139,10 +139,12 @@ class Lane(wiring.Component):
         signals = {
             name: self._delayed(m, self.command[name], multiply + 1, name) for name in ("valid", "first", "bank")
         }
-        drain = {
-            name: self._delayed(m, self.command[name], multiply + 2, name)[-1]
-            for name in ("drain", "drain_bank", "drain_kid")
-        }
+        drain = {name: self._delayed(m, self.command[name], multiply + 2, name) for name in ("drain_bank", "drain_kid")}
+        # Which bank drains, decoded a cycle ahead: the accumulators' addresses hang on it.
+        draining = [Signal(name=f"draining_{number}") for number in range(2)]
+        before = self._delayed(m, self.command["drain"], multiply + 1, "drain")[-1]
+        for number, own in enumerate(draining):
+            m.d.sync += own.eq(before & (drain["drain_bank"][-2] == number))
         held_value = self._delayed(m, value, self._plan.rom_latency + 1, "value")[-1]
         for index in range(self._plan.set_columns):
             multiplier = RegisteredMultiplier(a_shape=self._value_shape, b_shape=signed(8))
@@ -158,7 +160,9 @@ class Lane(wiring.Component):
                 valid=signals["valid"][-1],
                 first=signals["first"][-1],
                 bank=signals["bank"][-1],
-                drain=drain,
+                draining=draining,
+                drain_bank=drain["drain_bank"][-1],
+                drain_kid=drain["drain_kid"][-1],
             )
         return m
 
@@ -262,7 +266,9 @@ class Lane(wiring.Component):
         valid: Value,
         first: Value,
         bank: Value,
-        drain: dict[str, Value],
+        draining: list[Signal],
+        drain_bank: Value,
+        drain_kid: Value,
     ) -> None:
         """Read the accumulator in one cycle, add and write it back in the next; drain the other bank.
 
@@ -289,24 +295,24 @@ class Lane(wiring.Component):
         ]
         reads = []
         for number in range(2):
-            draining = Signal(name=f"draining_{index}_{number}")
-            m.d.comb += draining.eq(drain["drain"] & (drain["drain_bank"] == number))
             memory = m.submodules[f"bank_{index}_{number}"] = Memory(shape=signed(width), depth=depth, init=[])
             write, read = memory.write_port(), memory.read_port(domain="comb")
             m.d.comb += [
-                write.en.eq(draining | (valid_2 & (bank_2 == number))),
-                write.addr.eq(Mux(draining, drain["drain_kid"], id_2)),
-                write.data.eq(Mux(draining, 0, total)),
-                read.addr.eq(Mux(draining, drain["drain_kid"], kernel_id)),
+                write.en.eq(draining[number] | (valid_2 & (bank_2 == number))),
+                write.addr.eq(Mux(draining[number], drain_kid, id_2)),
+                write.data.eq(Mux(draining[number], 0, total)),
+                read.addr.eq(Mux(draining[number], drain_kid, kernel_id)),
             ]
             reads.append(read.data)
         with m.If(first):
             m.d.sync += old.eq(0)
         with m.Else():
             m.d.sync += old.eq(Mux(bank, reads[1], reads[0]))
-        drained = Signal(signed(width), name=f"drained_{index}")
-        m.d.comb += drained.eq(Mux(drain["drain_bank"], reads[1], reads[0]))
-        m.d.sync += self.next_sums[index].eq(self.sums[index] + drained)
+        drained = Signal(signed(width), name=f"drained_{index}", reset_less=True)
+        m.d.sync += [
+            drained.eq(Mux(drain_bank, reads[1], reads[0])),
+            self.next_sums[index].eq(self.sums[index] + drained),
+        ]
 
 
 def _times(value: Value, factor: int) -> Value:

@@ -159,7 +159,7 @@ def _wrong_lengths(network: Network, manifest: dict[str, Any], words: NDArray[An
 def _words_to_send(count: int, manifest: dict[str, Any]) -> int:
     """At least ``count``; few words are sent again, so that the pipeline is full when it is measured."""
     in_flight = math.ceil(manifest["latency_cycles"] / manifest["cycles_per_word"])
-    return max(count, 1 + 2 * in_flight + _MEASURED_WORDS)
+    return max(count, 2 + 2 * in_flight + _MEASURED_WORDS)
 
 
 def _report(
@@ -206,9 +206,12 @@ def _summary(run: dict[str, Any] | None, words: int) -> dict[str, int] | None:
 
 
 def _steady_state(last_given: list[int]) -> float:
-    """Mean distance of the results in the second half, where the pipeline is full."""
+    """Mean distance of the results in the second half, where the pipeline is full.
+
+    Without the last word, which nothing follows: its end is pushed out faster than a next word would push it.
+    """
     first = len(last_given) // 2
-    return (last_given[-1] - last_given[first]) / (len(last_given) - 1 - first)
+    return (last_given[-2] - last_given[first]) / (len(last_given) - 2 - first)
 
 
 def _bench_problems(run: dict[str, Any], how: str) -> list[str]:
