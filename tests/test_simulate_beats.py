@@ -7,6 +7,7 @@ import pytest
 
 from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.simulate.beats import bytes_per_value, pack_beats, unpack_beats
+from cs_hdl.simulate.simulate import _steady_state
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int24", "int32"])
@@ -26,3 +27,10 @@ def test_beats_hold_the_values_in_c_order_the_first_lowest(dtype: str, shape: tu
     back = unpack_beats(packed, dtype=dtype, shape=shape)
     assert np.array_equal(back, words)
     assert back.dtype == ("int32" if dtype in ("int16", "int24", "int32") else dtype)
+
+
+def test_the_last_word_is_not_steady_state():
+    """Nothing follows it, so its end may come sooner than that of a word amid others."""
+    given = [61 + 40 * number for number in range(12)]
+    assert _steady_state(given) == 40
+    assert _steady_state([*given, given[-1] + 32]) == 40
