@@ -9,6 +9,7 @@ harness.v counts the breaches of AXI4-Stream's rules.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import random
 
@@ -105,6 +106,7 @@ async def back_pressure(dut) -> None:
     beats = job.sent.reshape(-1, job.sent.shape[2])
     lengths = np.full(len(job.sent), job.sent.shape[1])
     await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
+    _fill_first(job, source, sink, generator)
     for word in job.sent:
         source.send_nowait(AxiStreamFrame(word.tobytes()))
 
@@ -127,6 +129,7 @@ async def wrong_lengths(dut) -> None:
     generator = random.Random(job.seed + 1)
     source, sink = _endpoints(dut, job, generator)
     await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
+    _fill_first(job, source, sink, generator)
     for end, length in zip(np.cumsum(lengths), lengths, strict=True):
         source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
     received, faults, marks = await _receive(sink, job)
@@ -157,6 +160,14 @@ def _endpoints(dut, job: Job, generator: random.Random) -> tuple[AxiStreamSource
         endpoint.log.setLevel(logging.WARNING)
         endpoint.set_pause_generator(_pauses(generator, 2 * job.manifest["latency_cycles"]))
     return source, sink
+
+
+def _fill_first(job: Job, source: AxiStreamSource, sink: AxiStreamSink, generator: random.Random) -> None:
+    """A sink that waits until all between the ports is full, with a source that does not; then both at random."""
+    long = 2 * job.manifest["latency_cycles"]
+    for endpoint, pause in ((source, False), (sink, True)):
+        opening = itertools.repeat(pause, job.patience)
+        endpoint.set_pause_generator(itertools.chain(opening, _pauses(generator, long)))
 
 
 async def _receive(sink: AxiStreamSink, job: Job) -> tuple[np.ndarray, list[str], list[np.ndarray]]:
@@ -196,7 +207,7 @@ async def _interrupt(dut, job: Job, beats: np.ndarray, lengths: np.ndarray, *, s
         for end, length in zip(np.cumsum(lengths), lengths, strict=True):
             source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
         # What was cleared before the first beat can be taken is the same each time.
-        for _ in range(8 * job.patience):
+        for _ in range(job.patience):
             await RisingEdge(dut.aclk)
             if dut.s_axis_tvalid.value == 1 and dut.s_axis_tready.value == 1:
                 break

@@ -34,8 +34,8 @@ def judge_survivors(
 ) -> list[dict[str, Any]]:
     """``{"design", "place", "line", "operator", "was", "now", "verdict", "reason"}`` of each that was not caught.
 
-    ``right`` holds the Verilog of the designs. A proof is given ``seconds`` on the module of the fault, and
-    ``whole_seconds`` on the whole design where that does not do (0: none). The verdict is "equivalent"
+    ``right`` holds the Verilog of the designs. A proof is given ``seconds`` on the module of the fault and on each
+    that holds it, and ``whole_seconds`` on the whole design where that does not do (0: none). The verdict is "equivalent"
     (proven), "explained", or "open".
     """
     reasons = {_name(entry): entry["reason"] for entry in json.loads(REASONS.read_text())}
@@ -67,18 +67,30 @@ def _name(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _proof(outcome: Outcome, text: str, cache: Cache, seconds: float, whole_seconds: float) -> str:
-    """First the module alone, with whatever may come in; then the whole design from the first state."""
+    """First the module alone, with whatever may come in; then those around it; then the whole design."""
     fault = _faults(text)[outcome.line, outcome.operator, outcome.now]
     faulty = plant_one(text, fault)
-    alone = _below(text, outcome.place), _below(faulty, outcome.place)
-    whole = [text] if whole_seconds else []
-    key = hashlib.sha256(json.dumps([*alone, *whole, seconds, whole_seconds]).encode()).hexdigest()
+    for place in _around(outcome.place):
+        alone = _below(text, place), _below(faulty, place)
+        found = _compared(outcome, alone, place, cache, seconds)
+        if found == "equal":
+            return f"equal: {place}"
+    if not whole_seconds:
+        return found
+    return f"{_compared(outcome, (text, faulty), _TOP, cache, whole_seconds)}: {_TOP}"
+
+
+def _around(place: str) -> list[str]:
+    """The module and those that hold it, but for the whole design."""
+    parts = place.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts), min(1, len(parts) - 1), -1)]
+
+
+def _compared(outcome: Outcome, texts: tuple[str, str], place: str, cache: Cache, seconds: float) -> str:
+    key = hashlib.sha256(json.dumps([*texts, place, seconds]).encode()).hexdigest()
     known = cache.get(key)
     if known is None:
-        answer, found = "the module alone", compare(*alone, outcome.place, seconds=seconds)
-        if found != "equal" and outcome.place != _TOP and whole_seconds:
-            answer, found = "the whole design", compare(text, faulty, _TOP, seconds=whole_seconds)
-        known = _with_answer(outcome, f"{found}: {answer}")
+        known = _with_answer(outcome, compare(*texts, place, seconds=seconds))
         cache.put(key, known)
     return known.caught_by[0]
 
