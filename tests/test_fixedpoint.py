@@ -137,3 +137,9 @@ def test_small_scales_keep_the_largest_shift(scales: list[float]) -> None:
     assert shift <= MAX_SHIFT
     for scale, multiplier in zip(scales, multipliers, strict=True):
         assert abs(multiplier - scale * 2.0**shift) <= 0.5
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.5, -1.0, -3.0, float("nan"), float("inf")])
+def test_a_scale_that_is_not_positive_is_named_so(scale: float) -> None:
+    with pytest.raises(ValueError, match="finite number above 0"):
+        scale_to_multiplier(scale)
