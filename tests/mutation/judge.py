@@ -35,8 +35,8 @@ def judge_survivors(
     """``{"design", "place", "line", "operator", "was", "now", "verdict", "reason"}`` of each that was not caught.
 
     ``right`` holds the Verilog of the designs. A proof is given ``seconds`` on the module of the fault and on each
-    that holds it, and ``whole_seconds`` on the whole design where that does not do (0: none). The verdict is "equivalent"
-    (proven), "explained", or "open".
+    that holds it, and ``whole_seconds`` on the whole design where that does not do (0: none). The verdict is
+    "equivalent" (proven), "explained", or "open".
     """
     reasons = {_name(entry): entry["reason"] for entry in json.loads(REASONS.read_text())}
     survivors = [outcome for outcome in outcomes if not outcome.caught]

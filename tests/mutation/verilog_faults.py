@@ -86,7 +86,7 @@ def plant(name: str, right: Path, faults: Iterable[Fault], folder: Path) -> Plan
 def run_faults(
     designs: Iterable[PlantedDesign], *, simulator: str, jobs: int, cache: Cache, progress: Callable[[str], None]
 ) -> Iterator[Outcome]:
-    """One outcome for each fault, in any order; those that the ``cache`` knows come first."""
+    """One outcome for each fault, in any order; those that the ``cache`` knows come first, and no others with 0 jobs."""
     bench = _bench_digest(simulator)
     for design in designs:
         waiting = []
@@ -97,7 +97,7 @@ def run_faults(
                 waiting.append((number, fault, key))
             else:
                 yield known
-        if waiting:
+        if waiting and jobs:
             yield from _run(design, waiting, simulator, jobs, cache, progress)
 
 
