@@ -9,6 +9,7 @@ harness.v counts the breaches of AXI4-Stream's rules.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import random
 
@@ -21,8 +22,10 @@ from job import Job, compare, load_job, load_wrong_lengths, save_result
 
 _PERIOD_NS = 10
 _RESET_CYCLES = 8
-#: Resets amid words before the words that count.
-_INTERRUPTIONS = 6
+#: Resets amid words before the words that count: each falls into another phase.
+_INTERRUPTIONS = 16
+#: One run of pauses or transfers in so many is long enough to fill, or to drain, all that stands between the ports.
+_LONG_RUNS = 24
 
 
 async def _reset(dut, job: Job, *, external: bool) -> int:
@@ -103,6 +106,7 @@ async def back_pressure(dut) -> None:
     beats = job.sent.reshape(-1, job.sent.shape[2])
     lengths = np.full(len(job.sent), job.sent.shape[1])
     await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
+    _fill_first(job, source, sink, generator)
     for word in job.sent:
         source.send_nowait(AxiStreamFrame(word.tobytes()))
 
@@ -125,6 +129,7 @@ async def wrong_lengths(dut) -> None:
     generator = random.Random(job.seed + 1)
     source, sink = _endpoints(dut, job, generator)
     await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
+    _fill_first(job, source, sink, generator)
     for end, length in zip(np.cumsum(lengths), lengths, strict=True):
         source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
     received, faults, marks = await _receive(sink, job)
@@ -153,8 +158,16 @@ def _endpoints(dut, job: Job, generator: random.Random) -> tuple[AxiStreamSource
     )
     for endpoint in (source, sink):
         endpoint.log.setLevel(logging.WARNING)
-        endpoint.set_pause_generator(_pauses(generator))
+        endpoint.set_pause_generator(_pauses(generator, 2 * job.manifest["latency_cycles"]))
     return source, sink
+
+
+def _fill_first(job: Job, source: AxiStreamSource, sink: AxiStreamSink, generator: random.Random) -> None:
+    """A sink that waits until all between the ports is full, with a source that does not; then both at random."""
+    long = 2 * job.manifest["latency_cycles"]
+    for endpoint, pause in ((source, False), (sink, True)):
+        opening = itertools.repeat(pause, job.patience)
+        endpoint.set_pause_generator(itertools.chain(opening, _pauses(generator, long)))
 
 
 async def _receive(sink: AxiStreamSink, job: Job) -> tuple[np.ndarray, list[str], list[np.ndarray]]:
@@ -193,7 +206,12 @@ async def _interrupt(dut, job: Job, beats: np.ndarray, lengths: np.ndarray, *, s
     for _ in range(_INTERRUPTIONS):
         for end, length in zip(np.cumsum(lengths), lengths, strict=True):
             source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
-        await ClockCycles(dut.aclk, 1 + generator.randrange(4 * job.manifest["latency_cycles"]))
+        # What was cleared before the first beat can be taken is the same each time.
+        for _ in range(job.patience):
+            await RisingEdge(dut.aclk)
+            if dut.s_axis_tvalid.value == 1 and dut.s_axis_tready.value == 1:
+                break
+        await ClockCycles(dut.aclk, 1 + generator.randrange(2 * job.manifest["latency_cycles"]))
         dut.aresetn.value = 0
         await ClockCycles(dut.aclk, 1)
         source.clear()
@@ -201,11 +219,11 @@ async def _interrupt(dut, job: Job, beats: np.ndarray, lengths: np.ndarray, *, s
         dut.aresetn.value = 1
 
 
-def _pauses(generator: random.Random):
-    """Runs of pauses and of transfers of random lengths: single gaps, long stalls, bursts."""
+def _pauses(generator: random.Random, long: int):
+    """Runs of pauses and of transfers of random lengths: single gaps, bursts, and now and then ``long`` cycles."""
     while True:
         for pause in (False, True):
-            length = generator.choice((1, 1, 1, 2, 3, 7, 20))
+            length = generator.choice((1, 1, 1, 2, 3, 7, 20)) if generator.randrange(_LONG_RUNS) else long
             for _ in range(length):
                 yield pause
 

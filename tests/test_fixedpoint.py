@@ -129,3 +129,17 @@ def test_bits_for_range():
             assert bits == 1 or not (-(2 ** (bits - 2)) <= low and high < 2 ** (bits - 2))
     with pytest.raises(ValueError, match="empty"):
         bits_for_range(1, 0)
+
+
+@pytest.mark.parametrize("scales", [[1.3 * 2.0**-40], [1.7 * 2.0**-36, 1.1 * 2.0**-38]])
+def test_small_scales_keep_the_largest_shift(scales: list[float]) -> None:
+    multipliers, shift = scales_to_multipliers(scales)
+    assert shift <= MAX_SHIFT
+    for scale, multiplier in zip(scales, multipliers, strict=True):
+        assert abs(multiplier - scale * 2.0**shift) <= 0.5
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.5, -1.0, -3.0, float("nan"), float("inf")])
+def test_a_scale_that_is_not_positive_is_named_so(scale: float) -> None:
+    with pytest.raises(ValueError, match="finite number above 0"):
+        scale_to_multiplier(scale)

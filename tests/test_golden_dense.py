@@ -11,7 +11,20 @@ import pytest
 from cs_hdl.errors import InputError
 from cs_hdl.golden import dense
 from cs_hdl.golden.dense import check_input, run_dense, run_layers
-from cs_hdl.network import ArgMax, Conv2d, GlobalKWTA, Linear, LocalKWTA, MaxPool, Network, Requantise, Tensor
+from cs_hdl.network import (
+    ArgMax,
+    AveragePool,
+    Conv2d,
+    GlobalKWTA,
+    Linear,
+    LocalKWTA,
+    MaxPool,
+    Network,
+    Requantise,
+    Residual,
+    ScaledSum,
+    Tensor,
+)
 
 RANGES = {"uint8": (0, 255), "int8": (-128, 127)}
 
@@ -280,3 +293,55 @@ def test_the_first_bad_value_is_named():
     words[1, 2, 3, 1], words[1, 4, 0, 0] = 300, -7
     with pytest.raises(InputError, match=r"value 300 at \[1, 2, 3, 1\]"):
         check_input(chain(np.random.default_rng(0)), words)
+
+
+def slow_sum(scale, total):
+    return min(scale.limits[1], max(scale.limits[0], round(Fraction(total, 2**scale.shift))))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [((2, 2), (2, 2), (0, 0, 0, 0)), ((3, 2), (1, 3), (2, 1, 1, 0)), ((5, 4), (1, 1), (0, 0, 0, 0))],
+)
+def test_average_pool_counts_its_padding(dtype, kernel, stride, padding):
+    rng = np.random.default_rng(8)
+    scale = ScaledSum(multipliers=(5,), shift=5, dtype=dtype)
+    layer = AveragePool(name="average", kernel=kernel, stride=stride, padding=padding, scale=scale)
+    net = network([layer], dtype=dtype)
+    words = random_words(rng, net)
+    result = run_dense(net, words)
+    for word, got in zip(words, result, strict=True):
+        padded = np.pad(word.astype(int), (padding[::2], padding[1::2], (0, 0)))
+        for y, x, channel in product(*map(range, net.output.shape)):
+            top, left = y * stride[0], x * stride[1]
+            window = padded[top : top + kernel[0], left : left + kernel[1], channel]
+            assert int(got[y, x, channel]) == slow_sum(scale, 5 * int(window.sum()))
+
+
+def test_residual_branches_of_other_shapes():
+    rng = np.random.default_rng(9)
+    scale = ScaledSum(multipliers=(3, 2), shift=2, dtype="uint8", high=190)
+    pool = MaxPool(name="pool", kernel=(2, 2), stride=(2, 2), padding=(0, 0, 1, 0))
+    conv = Conv2d(
+        name="conv",
+        weights=rng.integers(-9, 10, (4, 3, 2, 2)).astype(np.int8),
+        bias=rng.integers(-50, 51, 4).astype(np.int32),
+        requantise=Requantise(multiplier=one(5), shift=one(7)),
+        stride=(2, 2),
+        padding=(0, 0, 1, 0),
+    )
+    point = Conv2d(
+        name="point",
+        weights=rng.integers(-9, 10, (4, 3, 1, 1)).astype(np.int8),
+        bias=np.zeros(4, dtype=np.int32),
+        requantise=Requantise(multiplier=one(1), shift=one(2)),
+    )
+    net = network([Residual(name="block", body=(conv,), shortcut=(pool, point), scale=scale)])
+    words = random_words(rng, net)
+    shape = net.output.shape
+    for word, got in zip(words, run_dense(net, words), strict=True):
+        body = slow_convolution(conv, word, shape)
+        shortcut = slow_convolution(point, slow_max_pool(pool, word, (*shape[:2], 3)), shape)
+        expected = [slow_sum(scale, 3 * int(a) + 2 * int(b)) for a, b in zip(body.flat, shortcut.flat, strict=True)]
+        assert got.reshape(-1).tolist() == expected

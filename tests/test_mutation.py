@@ -77,7 +77,7 @@ def test_a_module_is_read() -> None:
 
 
 def test_operators_make_the_faults_that_their_names_say() -> None:
-    assert [fault.now for fault in faults_of("wrong tie")] == ["assign _0_ = a  >= b;"]
+    assert [fault.now for fault in faults_of("wrong tie")] == ["assign _0_ = a >= b;"]
     assert [fault.text.split() for fault in faults_of("missing reset")] == [["_1_"]]
     assert next(fault.text.split() for fault in faults_of("inverted condition")) == ["_0_", "?", "b", ":", "a"]
     assert {fault.text.split()[2] for fault in faults_of("flipped constant") if "rst" in fault.text} == {"4'h1", "4'h8"}
@@ -128,31 +128,31 @@ def test_right_designs_pass_the_bench(name: str, tmp_path: Path) -> None:
 def test_planted_faults_are_caught_and_remembered(tmp_path: Path) -> None:
     """One of each kind that matters to a stream, in the border and in the engine."""
     text = emit("constants", tmp_path / "right")
-    wanted = {"dropped stall", "inverted condition", "wrong read address", "arithmetic operator", "late register"}
-    wanted |= {"swapped operands", "stuck enable", "dropped inversion", "missing reset", "wrong write address"}
+    wanted = {"dropped stall", "inverted condition", "arithmetic operator", "late register", "dropped inversion"}
     possible = [fault for fault in find_faults(text, "cs_accelerator") if fault.operator in wanted]
-    faults = choose({"constants": possible}, 14, 1)["constants"]
+    faults = choose({"constants": possible}, len(wanted), 1)["constants"]
     assert {fault.operator for fault in faults} == wanted
     planted = plant("constants", tmp_path / "right", faults, tmp_path / "planted")
     cache = tmp_path / "outcomes.jsonl"
 
     def run() -> list[Outcome]:
-        options = {"simulator": quick_simulator(), "jobs": 2, "cache": Cache(cache), "progress": steps.append}
-        return list(run_faults([planted], **options))
+        return list(
+            run_faults([planted], simulator=quick_simulator(), jobs=2, cache=Cache(cache), progress=steps.append)
+        )
 
     steps: list[str] = []
     outcomes = run()
-    assert len(outcomes) == 14 and len(steps) == 1
+    assert len(outcomes) == len(wanted) and len(steps) == 1
     caught = [outcome for outcome in outcomes if outcome.caught]
-    assert len(caught) >= 11, [outcome.now for outcome in outcomes if not outcome.caught]
+    assert len(caught) >= len(wanted) - 1, [outcome.now for outcome in outcomes if not outcome.caught]
     # A line that was cut off by an interruption is run again, the others are not.
     cache.write_text(cache.read_text()[:-30])
     again = run()
     assert len(steps) == 2
     assert sorted(again, key=repr) == sorted(outcomes, key=repr)
     counts = summary(outcomes)
-    assert (counts["planted"], counts["caught"]) == (14, len(caught))
-    assert sum(entry["planted"] for entry in counts["operators"].values()) == 14
+    assert (counts["planted"], counts["caught"]) == (len(wanted), len(caught))
+    assert sum(entry["planted"] for entry in counts["operators"].values()) == len(wanted)
 
 
 SOURCE = '''\
@@ -178,7 +178,7 @@ def test_python_operators() -> None:
 
 def test_a_fault_in_a_golden_function_fails_its_tests() -> None:
     path = Path(__file__).parent.parent / "cs_hdl" / "fixedpoint.py"
-    changes = [change for change in find_changes(path.read_text()) if change.function == "requantise"]
+    changes = [change for change in find_changes(path.read_text()) if change.function == "round_half_even"]
     change = next(change for change in changes if "remainder != half" in change.now)
     test = "tests/test_fixedpoint.py"
     assert run_tests(None, [test], seconds=300) is None

@@ -18,7 +18,7 @@ from mutation.golden_faults import find_golden_faults, run_golden_faults
 from mutation.judge import judge_survivors
 from mutation.operators import find_faults
 from mutation.results import Cache, Outcome, summary
-from mutation.verilog_faults import PlantedDesign, emit, plant, run_faults
+from mutation.verilog_faults import emit, plant, run_faults
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 #: At least this share of the faults that are not proven to be none must be caught.
@@ -31,16 +31,10 @@ def main() -> int:
     work = options.work.resolve()
     cache = Cache(work / "outcomes.jsonl")
     right = {name: emit(name, work / name / "right") for name in options.design}
-    verilog = _watch("Verilog", _verilog(options, right, work, cache), options.count)
+    outcomes, verdicts = _until_enough(options, right, work, cache)
+    verilog = [outcome for outcome in outcomes if outcome.design in right]
     golden = _watch("golden functions", _golden(options, cache), options.golden_count)
-    verdicts = judge_survivors(
-        verilog + golden,
-        right,
-        cache=Cache(work / "proofs.jsonl"),
-        seconds=options.seconds,
-        whole_seconds=options.whole_seconds,
-        progress=_say,
-    )
+    verdicts += judge_survivors(golden, {}, cache=cache, seconds=0, whole_seconds=0, progress=_say)
     report = _report(options, verilog, golden, verdicts)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=1) + "\n")
@@ -53,11 +47,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/mutate", description=__doc__)
     add = parser.add_argument
     add("--seed", type=int, default=1, help="chooses the faults")
-    add("--count", type=int, default=240, help="faults in the Verilog of all designs")
+    add("--count", type=int, default=240, help="faults in the Verilog of all designs that are not proven to be none")
     add("--golden-count", type=int, default=60, help="faults in the golden functions")
     add("--design", action="append", choices=[*DESIGNS], help="only this one; may be given again")
     add("--simulator", default="verilator", choices=["verilator", "icarus"])
-    add("--jobs", type=int, default=2, help="simulations at the same time")
+    add("--jobs", type=int, default=2, help="simulations at the same time; 0: only what is known already")
     add("--seconds", type=float, default=120, help="for the proof that a survivor is no fault in its module")
     add("--whole-seconds", type=float, default=0, help="for the proof on the whole design, where that fails (slow)")
     add("--work", type=Path, default=_ROOT / "build" / "mutate", help="what is known already is kept here")
@@ -67,13 +61,31 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _verilog(options: argparse.Namespace, right: dict[str, str], work: Path, cache: Cache) -> Iterable[Outcome]:
+def _until_enough(
+    options: argparse.Namespace, right: dict[str, str], work: Path, cache: Cache
+) -> tuple[list[Outcome], list[dict[str, Any]]]:
+    """Outcomes and verdicts of as many faults as it takes to have ``options.count`` that are not proven to be none."""
     possible = {name: find_faults(text, "cs_accelerator") for name, text in right.items()}
-    chosen = choose(possible, options.count, options.seed)
-    designs: list[PlantedDesign] = [
-        plant(name, work / name / "right", chosen[name], work / name / "planted") for name in right
-    ]
-    return run_faults(designs, simulator=options.simulator, jobs=options.jobs, cache=cache, progress=_say)
+    proofs = Cache(work / "proofs.jsonl")
+    count = options.count
+    while True:
+        chosen = choose(possible, count, options.seed)
+        designs = [plant(name, work / name / "right", chosen[name], work / name / "planted") for name in right]
+        found = run_faults(designs, simulator=options.simulator, jobs=options.jobs, cache=cache, progress=_say)
+        outcomes = _watch("Verilog", found, count)
+        verdicts = judge_survivors(
+            outcomes,
+            right,
+            cache=proofs,
+            seconds=options.seconds,
+            whole_seconds=options.whole_seconds,
+            progress=_say,
+        )
+        missing = options.count - len(outcomes) + sum(verdict["verdict"] == "equivalent" for verdict in verdicts)
+        if missing <= 0 or len(outcomes) < count:  # enough, or there are no more
+            return outcomes, verdicts
+        _say(f"{missing} more faults are planted, for those that are proven to be none")
+        count += missing
 
 
 def _golden(options: argparse.Namespace, cache: Cache) -> Iterable[Outcome]:

@@ -2,21 +2,29 @@
 
 Yosys makes both into one circuit whose only output says that they differ; ABC's signal correspondence
 and ``dprove`` show that it never does, from the first state on, for every sequence of inputs, resets
-among them - or find the inputs for which it does. Registers without a first state start at 0.
+among them - or find the inputs for which it does. Registers without a first state start at 0. What belongs
+to a valid bit (the payload of a stream, tdata, ...) counts only while that bit is 1.
 
 As a script: ``python equivalence.py TOP SECONDS`` in a folder with right.v and faulty.v.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from mutation.verilog import Module, read_modules
+
 __all__ = ["compare"]
+
+_MASKED = "cs_masked"
 
 _READ = (
     "hierarchy -top {top}", "proc -norom", "flatten", "memory", "setundef -zero -init", "setundef -zero", "opt -full",
@@ -32,16 +40,64 @@ _PROOF = "read_aiger miter.aig; strash; scorr -F 1; dprove; print_status"
 
 def compare(right: str, faulty: str, top: str, *, seconds: float) -> str:
     """Whether the modules ``top`` with all that they hold are "equal", "different" or (after ``seconds``) "unknown"."""
+    (module,) = [module for module in read_modules(right) if module.name.lstrip("\\") == top]
     with tempfile.TemporaryDirectory(prefix="cs-hdl-mutate-") as folder:
-        Path(folder, "right.v").write_text(right)
-        Path(folder, "faulty.v").write_text(faulty)
-        command = [sys.executable, __file__, top, str(seconds)]
+        for name, text in (("right", right), ("faulty", faulty)):
+            Path(folder, f"{name}.v").write_text(text + masked(module))
+        command = [sys.executable, __file__, _MASKED, str(seconds)]
         with Path(folder, "log").open("w") as log:
-            result = subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=False)
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            try:
+                code = process.wait(timeout=4 * seconds)  # Yosys takes its time, too
+            except BaseException as error:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                if isinstance(error, subprocess.TimeoutExpired):
+                    return "unknown"
+                raise
         text = Path(folder, "log").read_text(errors="replace")
-        if result.returncode:
+        if code:
             return f"unknown (Yosys: {text.strip().splitlines()[-1]})"
     return text.strip().split("\n")[-1]
+
+
+def masked(module: Module) -> str:
+    """A module around ``module`` whose outputs are 0 where their valid bit is."""
+    bare = {_bare(name): name for name in module.outputs}
+    names = sorted(module.inputs) + sorted(module.outputs)
+    lines = [f"module {_MASKED}({', '.join(f'{name} ' for name in names)});"]
+    connections, masks = [], []
+    for number, name in enumerate(names):
+        width = f"[{module.widths[name] - 1}:0]"
+        if name in module.inputs:
+            lines.append(f"  input {width} {name} ;")
+            connections.append(f".{name} ({name} )")
+            continue
+        lines += [f"  output {width} {name} ;", f"  wire {width} inner_{number};"]
+        connections.append(f".{name} (inner_{number})")
+        found = [bare[other] for other in _valid_bits(_bare(name)) if other in bare]
+        value = f"inner_{number}"
+        if found:
+            value = f"inner_{names.index(found[0])} ? {value} : 0"
+        masks.append(f"  assign {name} = {value};")
+    return "\n".join(["", *lines, f"  {module.name} inner ({', '.join(connections)});", *masks, "endmodule", ""])
+
+
+def _bare(name: str) -> str:
+    """Without what Yosys adds to tell equal names apart."""
+    return re.sub(r"\$\d+$", "", name.lstrip("\\"))
+
+
+def _valid_bits(name: str) -> Iterator[str]:
+    """What the valid bit of an output may be called."""
+    for pattern, other in (
+        (r"__payload$", "__valid"), (r"__payload$", "_valid"), (r"_t(data|last|user)$", "_tvalid"),
+        (r"_(values|tag)$", "_valid"), (r"$", "_valid"),
+    ):  # fmt: skip
+        if re.search(pattern, name):
+            yield re.sub(pattern, other, name, count=1)
 
 
 def main(top: str, seconds: str) -> None:

@@ -55,21 +55,22 @@ def find_golden_faults() -> dict[str, list[GoldenFault]]:
     return found
 
 
-def golden_tests() -> list[str]:
-    """The tests of the golden functions alone: those of all hardware lean on them, too, but take long."""
-    tests = _ROOT / "tests"
-    return [f"tests/{path.name}" for path in [tests / "test_fixedpoint.py", *sorted(tests.glob("test_golden_*.py"))]]
+def golden_tests(path: str) -> list[str]:
+    """The tests of the golden function in ``path``: those of all hardware lean on it, too, but take long."""
+    own = Path(path).stem
+    return {
+        "fixedpoint": ["tests/test_fixedpoint.py", "tests/test_golden_dense.py"],
+    }.get(own, [f"tests/test_golden_{own}.py"])
 
 
 def run_golden_faults(
     faults: Iterable[GoldenFault], *, jobs: int, cache: Cache, progress: Callable[[str], None]
 ) -> Iterator[Outcome]:
-    """One outcome for each fault, in any order; those that the ``cache`` knows come first."""
-    tests = golden_tests()
-    contents = [(_ROOT / name).read_text() for name in [*tests, "tests/networks.py"]]
+    """One outcome for each fault, in any order; those that the ``cache`` knows come first, and no others with 0 jobs."""
     waiting = []
     for fault in faults:
         source = (_ROOT / fault.path).read_text()
+        contents = [(_ROOT / name).read_text() for name in [*golden_tests(fault.path), "tests/networks.py"]]
         parts = [*contents, source, fault.change.source]
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         known = cache.get(key)
@@ -77,16 +78,20 @@ def run_golden_faults(
             waiting.append((fault, key))
         else:
             yield known
-    if not waiting:
+    if not (waiting and jobs):
         return
     progress("golden functions: the tests without any fault")
     started = time.monotonic()
-    if run_tests(None, tests, seconds=1800) is not None:
-        raise SystemExit("the tests of the golden functions fails without any fault")
+    tests = dict.fromkeys(test for fault, _ in waiting for test in golden_tests(fault.path))
+    if run_tests(None, list(tests), seconds=1800) is not None:
+        raise SystemExit("the tests of the golden functions fail without any fault")
     # A fault may make an endless loop; the machine may be busy.
     seconds = 120 + 5 * (time.monotonic() - started)
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(run_tests, fault, tests, seconds=seconds): (fault, key) for fault, key in waiting}
+        futures = {
+            pool.submit(run_tests, fault, golden_tests(fault.path), seconds=seconds): (fault, key)
+            for fault, key in waiting
+        }
         try:
             for future in as_completed(futures):
                 fault, key = futures[future]

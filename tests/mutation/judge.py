@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mutation.equivalence import compare
-from mutation.operators import find_faults
+from mutation.operators import Fault, find_faults
 from mutation.results import Cache, Outcome
 from mutation.schemata import plant_one
+from mutation.verilog import read_modules
 
 __all__ = ["REASONS", "judge_survivors"]
 
@@ -31,17 +34,23 @@ def judge_survivors(
 ) -> list[dict[str, Any]]:
     """``{"design", "place", "line", "operator", "was", "now", "verdict", "reason"}`` of each that was not caught.
 
-    ``right`` holds the Verilog of the designs. A proof is given ``seconds`` on the module of the fault, and
-    ``whole_seconds`` on the whole design where that does not do (0: none). The verdict is "equivalent"
-    (proven), "explained", or "open".
+    ``right`` holds the Verilog of the designs. A proof is given ``seconds`` on the module of the fault and on each
+    that holds it, and ``whole_seconds`` on the whole design where that does not do (0: none). The verdict is
+    "equivalent" (proven), "explained", or "open".
     """
     reasons = {_name(entry): entry["reason"] for entry in json.loads(REASONS.read_text())}
+    survivors = [outcome for outcome in outcomes if not outcome.caught]
+
+    def prove(outcome: Outcome) -> str:
+        if outcome.design not in right:
+            return ""
+        return _proof(outcome, right[outcome.design], cache, seconds, whole_seconds)
+
     judged = []
-    for outcome in outcomes:
-        if outcome.caught:
-            continue
+    with ThreadPoolExecutor(2) as pool:
+        proofs = list(pool.map(prove, survivors))
+    for outcome, proof in zip(survivors, proofs, strict=True):
         entry = {name: getattr(outcome, name) for name in ("design", "place", "line", "operator", "was", "now")}
-        proof = _proof(outcome, right[outcome.design], cache, seconds, whole_seconds) if outcome.design in right else ""
         if proof.startswith("equal"):
             verdict, reason = "equivalent", f"proven by ABC (scorr, dprove): {proof}"
         else:
@@ -58,24 +67,51 @@ def _name(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _proof(outcome: Outcome, text: str, cache: Cache, seconds: float, whole_seconds: float) -> str:
-    """First the module alone, with whatever may come in; then the whole design from the first state."""
-    key = hashlib.sha256(
-        json.dumps([text, outcome.line, outcome.operator, outcome.now, seconds, whole_seconds]).encode()
-    ).hexdigest()
+    """First the module alone, with whatever may come in; then those around it; then the whole design."""
+    fault = _faults(text)[outcome.line, outcome.operator, outcome.now]
+    faulty = plant_one(text, fault)
+    for place in _around(outcome.place):
+        alone = _below(text, place), _below(faulty, place)
+        found = _compared(outcome, alone, place, cache, seconds)
+        if found == "equal":
+            return f"equal: {place}"
+    if not whole_seconds:
+        return found
+    return f"{_compared(outcome, (text, faulty), _TOP, cache, whole_seconds)}: {_TOP}"
+
+
+def _around(place: str) -> list[str]:
+    """The module and those that hold it, but for the whole design."""
+    parts = place.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts), min(1, len(parts) - 1), -1)]
+
+
+def _compared(outcome: Outcome, texts: tuple[str, str], place: str, cache: Cache, seconds: float) -> str:
+    key = hashlib.sha256(json.dumps([*texts, place, seconds]).encode()).hexdigest()
     known = cache.get(key)
     if known is None:
-        (fault, *_) = [
-            fault
-            for fault in find_faults(text, _TOP)
-            if (fault.statement.line + 1, fault.operator, fault.now) == (outcome.line, outcome.operator, outcome.now)
-        ]
-        faulty = plant_one(text, fault)
-        answer, found = "the module alone", compare(text, faulty, outcome.place, seconds=seconds)
-        if found != "equal" and outcome.place != _TOP and whole_seconds:
-            answer, found = "the whole design", compare(text, faulty, _TOP, seconds=whole_seconds)
-        known = _with_answer(outcome, f"{found}: {answer}")
+        known = _with_answer(outcome, compare(*texts, place, seconds=seconds))
         cache.put(key, known)
     return known.caught_by[0]
+
+
+@lru_cache(maxsize=8)
+def _faults(text: str) -> dict[tuple[int, str, str], Fault]:
+    """The faults of a design, as an outcome names them."""
+    return {(fault.statement.line + 1, fault.operator, fault.now): fault for fault in find_faults(text, _TOP)}
+
+
+def _below(text: str, place: str) -> str:
+    """The module ``place`` and what it holds, without all others: there is less to read."""
+    modules = {module.name.lstrip("\\"): module for module in read_modules(text)}
+    wanted, pending = set(), [place]
+    while pending:
+        name = pending.pop()
+        if name not in wanted and name in modules:
+            wanted.add(name)
+            pending += [child.lstrip("\\") for child, _ in modules[name].instances]
+    lines = text.split("\n")
+    return "\n".join("\n".join(lines[m.first : m.last + 1]) for name, m in modules.items() if name in wanted)
 
 
 def _with_answer(outcome: Outcome, answer: str) -> Outcome:

@@ -13,7 +13,8 @@ from enum import Enum
 __all__ = ["Expression", "Kind", "Module", "Statement", "parse", "parse_expression", "read_modules"]
 
 _NAME = r"(?:\\\S+\s|[A-Za-z_$][\w$]*)"
-_TARGET = rf"(?P<target>{_NAME}\s*(?:\[[^\]]*\])?)"
+# An address may have a select of its own, as in memory[write[8:2]].
+_TARGET = rf"(?P<target>{_NAME}\s*(?:\[(?:[^\[\]]|\[[^\]]*\])*\])?)"
 _TOKEN = re.compile(
     rf"\s*(?:(?P<name>{_NAME})|(?P<number>\d+'s?[bdh][0-9a-fxz?_]+|\d+)"
     r"|(?P<operator><<<|>>>|<<|>>|===|!==|==|!=|<=|>=|&&|\|\||[-+*/%&|^~!<>?:,(){}\[\]]))"
