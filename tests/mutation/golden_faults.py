@@ -66,7 +66,7 @@ def golden_tests(path: str) -> list[str]:
 def run_golden_faults(
     faults: Iterable[GoldenFault], *, jobs: int, cache: Cache, progress: Callable[[str], None]
 ) -> Iterator[Outcome]:
-    """One outcome for each fault, in any order; those that the ``cache`` knows come first, and no others with 0 jobs."""
+    """One outcome for each fault, in any order; those in ``cache`` come first, and no others with 0 jobs."""
     waiting = []
     for fault in faults:
         source = (_ROOT / fault.path).read_text()

@@ -86,7 +86,7 @@ def plant(name: str, right: Path, faults: Iterable[Fault], folder: Path) -> Plan
 def run_faults(
     designs: Iterable[PlantedDesign], *, simulator: str, jobs: int, cache: Cache, progress: Callable[[str], None]
 ) -> Iterator[Outcome]:
-    """One outcome for each fault, in any order; those that the ``cache`` knows come first, and no others with 0 jobs."""
+    """One outcome for each fault, in any order; those in ``cache`` come first, and no others with 0 jobs."""
     bench = _bench_digest(simulator)
     for design in designs:
         waiting = []
