@@ -60,7 +60,7 @@ def _convolution(name: str, weights: NDArray[np.int8], *, stride: int = 1, dtype
         bias=np.zeros(outs, np.int32),
         stride=(stride, stride),
         padding=(kernel // 2,) * 4,
-        requantise=Requantise(multiplier=(1,), shift=9, dtype=dtype),
+        requantise=Requantise(multiplier=np.array([1]), shift=np.array([9]), dtype=dtype),
     )
 
 
