@@ -149,24 +149,17 @@ def plan_entry(entry: Entry) -> Any:
     """The plan of ``entry`` for the default board; raises as the planner does."""
     from cs_hdl.commands.generate import read_network
     from cs_hdl.commands.target import find_target
-    from cs_hdl.network import ArgMax, GlobalKWTA, Layer, LocalKWTA, Network, Tensor
     from cs_hdl.plan.planner import make_plan
+    from cs_hdl.report.benchmark_networks import OWN_NETWORKS
 
     limits = find_target(board=None, device=None).limits
-    o = entry.options
-    alone: dict[str, Callable[[], Layer]] = {
-        "local-kwta": lambda: LocalKWTA(name="winners", winners=o["winners"]),
-        "global-kwta": lambda: GlobalKWTA(name="winners", winners=o["winners"]),
-        "argmax": lambda: ArgMax(name="argmax"),
-    }
-    if entry.model in alone:
-        shape = (14, 14, o["channels"]) if "channels" in o else (1, 1, o["features"])
-        layer = alone[entry.model]()
-        network = Network(name=layer.name, input=Tensor(shape, "uint8"), layers=(layer,))
+    if entry.model in OWN_NETWORKS:
+        network = OWN_NETWORKS[entry.model](entry.options)
     else:
         # As the command line gives them: what is parsed there is text.
         texts = ("kernel", "input", "stride", "padding", "max_pool", "scale")
-        network, _ = read_network(entry.model, {k: str(v) if k in texts else v for k, v in o.items()})
+        options = {key: str(value) if key in texts else value for key, value in entry.options.items()}
+        network, _ = read_network(entry.model, options)
     return make_plan(network, limits=limits, cycles=entry.cycles, mode=entry.mode)
 
 

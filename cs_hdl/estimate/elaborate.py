@@ -13,6 +13,7 @@ from cs_hdl.build.run import run_tool
 from cs_hdl.build.synthesis import SEPARATE_LANES
 from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import ToolError
+from cs_hdl.estimate.equal_modules import merge_equal_modules
 
 __all__ = ["elaborate", "without_tables"]
 
@@ -38,7 +39,7 @@ def elaborate(text: str, *, top: str) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
         folder = Path(name)
-        (folder / "design.v").write_text(without_tables(device_text(text)))
+        (folder / "design.v").write_text(without_tables(merge_equal_modules(device_text(text))))
         (folder / "elaborate.ys").write_text(script)
         run_tool(yosys, ["elaborate.ys"], folder=folder, log="elaborate.log")
         try:

@@ -52,9 +52,12 @@ def features_of(modules: Mapping[str, Any], top: str) -> dict[str, Features]:
     module = read_module(modules[top])
     parts = {part for part, _ in (*module.counts, *module.tables, *module.instances)}
     found = {part: _own(module, part) for part in sorted(parts)}
+    inside: dict[str, Features] = {}
     for part, kind in module.instances:
         if kind in modules and not {"blackbox", "whitebox"} & set(modules[kind]["attributes"]):
-            found[part] = total(features_of(modules, kind).values(), start=found[part])
+            if kind not in inside:
+                inside[kind] = total(features_of(modules, kind).values())
+            found[part] += inside[kind]
     return found
 
 
@@ -129,5 +132,5 @@ def accuracy(designs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def model_digest() -> str:
     """Names the model that made features: another one has to make them again."""
     folder = Path(__file__).parent
-    sources = ("elaborate.py", "graph.py", "model.py", "tables.py", "words.py")
+    sources = ("elaborate.py", "graph.py", "model.py", "tables.py", "words.py", "equal_modules.py")
     return digest_of({name: (folder / name).read_text() for name in sources})[:16]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["COMPOSED", "find_leaves"]
 
 #: Those that only put others together.
-COMPOSED = ("Accelerator", "Chain")
+COMPOSED = ("Accelerator", "Chain", "LaneChain", "ResidualBlock")
 
 
 def find_leaves(plans: dict[str, Plan]) -> dict[str, Any]:
