@@ -87,12 +87,20 @@ def _around(place: str) -> list[str]:
 
 
 def _compared(outcome: Outcome, texts: tuple[str, str], place: str, cache: Cache, seconds: float) -> str:
-    key = hashlib.sha256(json.dumps([*texts, place, seconds]).encode()).hexdigest()
-    known = cache.get(key)
+    """From the cache where it is known: an answer for ever, "unknown" for as many seconds."""
+    keys = [_key(*texts, place), _key(*texts, place, str(float(seconds)))]
+    known = cache.get(keys[0]) or cache.get(keys[1])
+    if known is None and not seconds:
+        return "unknown"
     if known is None:
-        known = _with_answer(outcome, compare(*texts, place, seconds=seconds))
-        cache.put(key, known)
+        answer = compare(*texts, place, seconds=seconds)
+        known = _with_answer(outcome, answer)
+        cache.put(keys[answer not in ("equal", "different")], known)
     return known.caught_by[0]
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @lru_cache(maxsize=8)
