@@ -52,7 +52,7 @@ def _options() -> argparse.Namespace:
     add("--design", action="append", choices=[*DESIGNS], help="only this one; may be given again")
     add("--simulator", default="verilator", choices=["verilator", "icarus"])
     add("--jobs", type=int, default=2, help="simulations at the same time; 0: only what is known already")
-    add("--seconds", type=float, default=120, help="for the proof that a survivor is no fault in its module; 0: only what is known")
+    add("--seconds", type=float, default=120, help="for the proof that a survivor is none; 0: only what is known")
     add("--whole-seconds", type=float, default=0, help="for the proof on the whole design, where that fails (slow)")
     add("--work", type=Path, default=_ROOT / "build" / "mutate", help="what is known already is kept here")
     add("--out", type=Path, default=_ROOT / "build" / "mutate" / "mutation.json")
