@@ -38,6 +38,12 @@ _MITER = (
 _PROOF = "read_aiger miter.aig; strash; scorr -F 1; dprove; print_status"
 
 
+def _environment() -> dict[str, str]:
+    """In which the program that proves finds this package, whoever calls."""
+    path = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
 def compare(right: str, faulty: str, top: str, *, seconds: float) -> str:
     """Whether the modules ``top`` with all that they hold are "equal", "different" or (after ``seconds``) "unknown"."""
     (module,) = [module for module in read_modules(right) if module.name.lstrip("\\") == top]
@@ -47,7 +53,7 @@ def compare(right: str, faulty: str, top: str, *, seconds: float) -> str:
         command = [sys.executable, __file__, _MASKED, str(seconds)]
         with Path(folder, "log").open("w") as log:
             process = subprocess.Popen(
-                command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command, cwd=folder, env=_environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
             try:
                 code = process.wait(timeout=4 * seconds)  # Yosys takes its time, too
