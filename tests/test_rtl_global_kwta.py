@@ -6,6 +6,7 @@ import random
 
 import pytest
 from stream_harness import Result, run_stream
+from winners import golden
 
 from cs_hdl.rtl.global_kwta import GlobalKWTA
 
@@ -28,12 +29,6 @@ SHAPES = [
     (128, 20, 4),
     (250, 249, 4),
 ]
-
-
-def golden(word: list[int], winners: int) -> list[tuple[int, int]]:
-    """(index, value) of the winners in the order of indices: largest first, of equal ones the lower index."""
-    ranked = sorted(range(len(word)), key=lambda index: (-word[index], index))
-    return sorted((index, word[index]) for index in ranked[:winners])
 
 
 def make_words(features: int, winners: int, seed: int) -> list[list[int]]:

@@ -7,6 +7,7 @@ import random
 
 import pytest
 from stream_harness import Result, run_stream
+from winners import golden
 
 from cs_hdl.rtl.local_kwta import LocalKWTA
 
@@ -27,12 +28,6 @@ SHAPES = [
     (30, 7, 4, 1),
     (64, 8, 4, 8),
 ]
-
-
-def golden(position: list[int], winners: int) -> list[tuple[int, int]]:
-    """(channel, value) of the winners, by channel: largest first, of equal ones the lower channel."""
-    ranked = sorted(range(len(position)), key=lambda channel: (-position[channel], channel))
-    return sorted((channel, position[channel]) for channel in ranked[:winners])
 
 
 def make_positions(count: int, channels: int, seed: int) -> list[list[int]]:

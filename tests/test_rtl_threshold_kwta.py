@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stream_harness import Result, run_stream
+from winners import golden
 
 from cs_hdl.rtl.threshold_kwta import ThresholdKWTA
 
@@ -22,12 +23,6 @@ SHAPES = [
     (37, 6, 2, 8),
     (64, 8, 1, 16),
 ]
-
-
-def golden(group: list[int], winners: int) -> list[tuple[int, int]]:
-    """(index, value) of the winners in the order of indices: largest first, of equal ones the lower index."""
-    ranked = sorted(range(len(group)), key=lambda index: (-group[index], index))
-    return sorted((index, group[index]) for index in ranked[:winners])
 
 
 def make_groups(features: int, winners: int, seed: int) -> list[list[int]]:

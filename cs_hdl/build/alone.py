@@ -34,12 +34,12 @@ class Cells:
     bits, four LUTs each) come on top of it: ``comb`` is all of them.
     """
 
-    lut4: int
-    carry: int
-    lut_ram: int
-    ff: int
-    dsp: int
-    block_ram: int
+    lut4: int = 0
+    carry: int = 0
+    lut_ram: int = 0
+    ff: int = 0
+    dsp: int = 0
+    block_ram: int = 0
 
     def __add__(self, other: Cells) -> Cells:
         return Cells(**{key: getattr(self, key) + getattr(other, key) for key in self.__dataclass_fields__})

@@ -186,10 +186,11 @@ def _leaves(
         text = emit_verilog(leaf, name="leaf")
         digest = digest_of(alone_digest_parts(text, "leaf"))
         entry = known.get(name, {}) if path else {}
-        if entry.get("digest") != digest or (route and "fmax_mhz" not in entry):
+        if entry.get("digest") != digest:
             cells = synthesise_alone(text, top="leaf")
             entry = {"name": name, **dataclasses.asdict(cells), "comb": cells.comb, "digest": digest}
-            entry |= {"fmax_mhz": route_alone(text, top="leaf")} if route else {}
+        if route and "fmax_mhz" not in entry:
+            entry |= {"fmax_mhz": route_alone(text, top="leaf")}
         known[name] = entry
         fresh.append(entry)
         if path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,8 +47,7 @@ def estimate(
         step("estimating")
         parts = estimate_cells((design / "design.v").read_text(), top=manifest["top"])
     layers = _by_layer(manifest, parts)
-    none = Cells(lut4=0, carry=0, lut_ram=0, ff=0, dsp=0, block_ram=0)
-    total = sum(layers.values(), start=none)
+    total = sum(layers.values(), start=Cells())
     clock, cycles = target.clock_mhz, manifest["cycles_per_word"]
     content: dict[str, Any] = {
         "design": str(design),
@@ -88,10 +86,10 @@ def _numbers(cells: Cells) -> dict[str, int]:
 def _by_layer(manifest: Mapping[str, Any], parts: Mapping[str, Cells]) -> dict[str, Cells]:
     """Parts are named after layers (``linear1_lanes``): their cells by layer, what is left with the streams."""
     from cs_hdl.build.alone import Cells
+    from cs_hdl.rtl.layer import identifier
 
-    none = Cells(lut4=0, carry=0, lut_ram=0, ff=0, dsp=0, block_ram=0)
-    found = {layer["name"]: none for layer in manifest["layers"]} | {_BORDER: none}
-    clean = {re.sub(r"[^A-Za-z0-9]", "_", layer["name"]): layer["name"] for layer in manifest["layers"]}
+    found = {layer["name"]: Cells() for layer in manifest["layers"]} | {_BORDER: Cells()}
+    clean = {identifier(layer["name"]): layer["name"] for layer in manifest["layers"]}
     for part, cells in parts.items():
         owners = [name for name in clean if part == name or part.startswith(f"{name}_")]
         owner = clean[max(owners, key=len)] if owners else _BORDER

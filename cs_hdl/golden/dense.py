@@ -26,6 +26,8 @@ from cs_hdl.network import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cs_hdl.network import Layer, Network, Pool, ScaledSum, Tensor, WeightLayer
@@ -43,10 +45,7 @@ def run_dense(network: Network, words: NDArray[Any]) -> NDArray[Any]:
     uint8 or int8 where it was requantised, int32 for exact accumulators, uint8 or uint16 for
     ArgMax. Raises InputError as :func:`check_input` does.
     """
-    data = check_input(network, words)
-    for layer, tensor, result in zip(network.layers, network.tensors[:-1], network.tensors[1:], strict=True):
-        data = run_layer(layer, tensor, result, data)
-    return data
+    return _run_chain(network.layers, network.tensors, check_input(network, words))
 
 
 def run_layers(network: Network, words: NDArray[Any]) -> list[NDArray[Any]]:
@@ -94,7 +93,7 @@ def run_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[Any]) 
             return scaled_sum(layer.scale, data)
         case Residual():
             branches = zip((layer.body, layer.shortcut), layer.branch_tensors(tensor), strict=True)
-            ends = [_branch(layers, tensors, data) for layers, tensors in branches]
+            ends = [_run_chain(layers, tensors, data) for layers, tensors in branches]
             return scaled_sum(layer.scale, *ends)
         case LocalKWTA():
             return _winners(data, layer.winners)
@@ -107,7 +106,8 @@ def run_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[Any]) 
             raise NotImplementedError(f"{layer.name}: the golden model has no {layer.kind}")
 
 
-def _branch(layers: tuple[Layer, ...], tensors: list[Tensor], data: NDArray[Any]) -> NDArray[Any]:
+def _run_chain(layers: tuple[Layer, ...], tensors: Sequence[Tensor], data: NDArray[Any]) -> NDArray[Any]:
+    """``tensors[i]`` is what layer i reads, the last is the result."""
     for layer, tensor, result in zip(layers, tensors[:-1], tensors[1:], strict=True):
         data = run_layer(layer, tensor, result, data)
     return data

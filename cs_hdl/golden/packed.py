@@ -14,6 +14,8 @@ from cs_hdl.golden.dense import check_input, run_layer, scaled_sum
 from cs_hdl.network import Residual, WeightLayer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cs_hdl.combine.packed import Packed, PackedLayer
@@ -25,27 +27,27 @@ __all__ = ["multiply_route_sum", "run_packed"]
 def run_packed(packed: Packed, words: NDArray[np.integer]) -> NDArray[np.integer]:
     """The network's output for ``words`` ``[n, height, width, channels]``, every weight taken from its set."""
     network = packed.network
-    values: NDArray[np.integer] = check_input(network, words)
-    for layer, tensor, result in zip(network.layers, network.tensors[:-1], network.tensors[1:], strict=True):
-        values = _run_layer(packed, layer, tensor, result, values)
+    values = _run_chain(packed, network.layers, network.tensors, check_input(network, words))
     # The oracle's dtypes: what the last layer with weights gave is still int64 here.
     output = network.output
     dtype = output.dtype if output.dtype in ("uint8", "int8", "uint16") else "int32"
     return values.reshape(-1, *output.shape).astype(dtype)
 
 
+def _run_chain(
+    packed: Packed, layers: tuple[Layer, ...], tensors: Sequence[Tensor], values: NDArray[np.integer]
+) -> NDArray[np.integer]:
+    for layer, tensor, result in zip(layers, tensors[:-1], tensors[1:], strict=True):
+        values = _run_layer(packed, layer, tensor, result, values)
+    return values
+
+
 def _run_layer(
     packed: Packed, layer: Layer, tensor: Tensor, result: Tensor, values: NDArray[np.integer]
 ) -> NDArray[np.integer]:
     if isinstance(layer, Residual):
-        ends = []
         branches = zip((layer.body, layer.shortcut), layer.branch_tensors(tensor), strict=True)
-        for layers, tensors in branches:
-            data = values
-            for inner, source, target in zip(layers, tensors[:-1], tensors[1:], strict=True):
-                data = _run_layer(packed, inner, source, target, data)
-            ends.append(data)
-        return scaled_sum(layer.scale, *ends)
+        return scaled_sum(layer.scale, *(_run_chain(packed, layers, tensors, values) for layers, tensors in branches))
     if not isinstance(layer, WeightLayer):  # selecting and pooling know no packing: the oracle's own step serves
         return run_layer(layer, tensor, result, values)
     sums = np.stack([multiply_route_sum(layer, packed.layers[layer.name], tensor, word) for word in values])

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cs_hdl.build.alone import Cells
 from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import ToolError
 from cs_hdl.peers.environment import CACHE
@@ -111,14 +112,7 @@ def synthesise(design: Path, *, top: str, limit: float) -> dict[str, Any]:
     return kept(["synthesis", yosys.version, script, design.read_bytes()], make)[1]
 
 
-def _count(cells: dict[str, int]) -> dict[str, int]:
-    lut4, carry, lutram = (cells.get(name, 0) for name in ("LUT4", "CCU2C", "TRELLIS_DPR16X4"))
-    return {
-        "lut4": lut4,
-        "carry": carry,
-        "ff": cells.get("TRELLIS_FF", 0),
-        "dsp": cells.get("MULT18X18D", 0),
-        "block_ram": cells.get("DP16KD", 0),
-        "lutram": lutram,
-        "comb": lut4 + 2 * carry + 4 * lutram,
-    }
+def _count(counts: dict[str, int]) -> dict[str, int]:
+    cells = Cells.of(counts)
+    found = {key: getattr(cells, key) for key in ("lut4", "carry", "ff", "dsp", "block_ram")}
+    return found | {"lutram": cells.lut_ram, "comb": cells.comb}

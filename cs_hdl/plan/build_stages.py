@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import lru_cache
 
 from cs_hdl.combine.packed import Packed
@@ -23,7 +24,7 @@ from cs_hdl.network import (
 from cs_hdl.plan.adder_graph import AdderGraph, adder_graph
 from cs_hdl.plan.cost import Cost, constants_cost, lanes_cost, memory_cost
 from cs_hdl.plan.folding import fold_lanes, realise
-from cs_hdl.plan.geometry import pool_geometry, weight_geometry
+from cs_hdl.plan.geometry import Geometry, pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
 from cs_hdl.plan.plan import Plan
 from cs_hdl.plan.residual import Branch, rechunk, residual_stage
@@ -41,7 +42,7 @@ from cs_hdl.plan.stages import (
     Stage,
     WidenStage,
 )
-from cs_hdl.plan.sums import scaled_sum_lut
+from cs_hdl.plan.sums import scaled_sum_lut, tree_levels
 from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors, takes_lanes
 from cs_hdl.plan.winners import cheapest_way
 
@@ -61,6 +62,11 @@ def constants_graph(layer: WeightLayer, shape: tuple[int, int, int], dtype: str)
     """The adder graph of a layer over a window of its input, tap by tap, channel by channel."""
     kernels = layer.kernels(Tensor(shape, dtype))
     return adder_graph(kernels.reshape(len(kernels), -1), *dtype_range(dtype))
+
+
+def _lines_cost(geometry: Geometry, lanes: int, beats: int) -> Cost:
+    """The rows that a window holds back, in beats of ``lanes`` values."""
+    return memory_cost(geometry.raster[1] * beats, max(1, geometry.kernel[0] - 1) * lanes * 8)
 
 
 class Infeasible(Exception):
@@ -179,23 +185,24 @@ class StageBuilder:
         tensor = self._network.tensors[index]
         geometry = weight_geometry(layer, tensor)
         height, width = geometry.raster
+        nonzeros = int((layer.weights != 0).sum())
         if (
             self._mode == "dense"
             or tensor.winners is not None
             or geometry.padding[0] >= geometry.kernel[0]
             or geometry.padding[1] >= geometry.kernel[1]
-            or int((layer.weights != 0).sum()) > _MOST_CONSTANTS
+            or nonzeros > _MOST_CONSTANTS
             or geometry.taps * tensor.shape[2] > _MOST_WINDOW_VALUES
             or height * width > self._cycles
         ):
             return False
         lanes = self._fold(index, layer, output_lanes=1)
-        least = _LEAST_LUTS_PER_CONSTANT * int((layer.weights != 0).sum())
-        if lanes is not None and lanes_cost(lanes).logic_weight < least:
+        weight = math.inf if lanes is None else lanes_cost(lanes).logic_weight
+        if weight < _LEAST_LUTS_PER_CONSTANT * nonzeros:
             return False
         graph = constants_graph(layer, tensor.shape, tensor.dtype)
         own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
-        return lanes is None or own.logic_weight < lanes_cost(lanes).logic_weight
+        return own.logic_weight < weight
 
     def _fold(self, index: int, layer: WeightLayer, *, output_lanes: int, spanning: bool = True) -> LanesPlan | None:
         tensor = self._network.tensors[index]
@@ -264,7 +271,6 @@ class StageBuilder:
         geometry = pool_geometry(layer, tensor)
         height, width = geometry.raster
         beats = ceil_div(tensor.shape[2], self._lanes)
-        lines = memory_cost(width * beats, max(1, geometry.kernel[0] - 1) * self._lanes * 8)
         self._push(
             PoolStage(
                 layer=index,
@@ -274,7 +280,7 @@ class StageBuilder:
                 beats=beats,
                 dtype=tensor.dtype,
             ),
-            lines + Cost(lut=geometry.taps * self._lanes * 20 + 60),
+            _lines_cost(geometry, self._lanes, beats) + Cost(lut=geometry.taps * self._lanes * 20 + 60),
         )
 
     def _average(self, index: int, layer: AveragePool) -> None:
@@ -292,11 +298,10 @@ class StageBuilder:
             scale=layer.scale,
         )
         if stage.whole:
-            width = 8 + (geometry.taps - 1).bit_length()
-            cost = memory_cost(beats, width * lanes) + Cost(lut=lanes * 2 * width + 60)
+            bits = 8 + tree_levels(geometry.taps)
+            cost = memory_cost(beats, bits * lanes) + Cost(lut=lanes * 2 * bits + 60)
         else:
-            lines = memory_cost(geometry.raster[1] * beats, max(1, geometry.kernel[0] - 1) * lanes * 8)
-            cost = lines + Cost(lut=geometry.taps * lanes * 12 + 60)
+            cost = _lines_cost(geometry, lanes, beats) + Cost(lut=geometry.taps * lanes * 12 + 60)
         self._push(stage, cost + Cost(lut=lanes * scaled_sum_lut(layer.scale)))
 
     def _rescale(self, index: int, layer: Rescale) -> None:

@@ -50,7 +50,7 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
     if cycles is not None:
         return measure(_at_most(packed, mode, cycles, limits))
     candidates = candidate_cycles(packed)
-    low, high = 0, len(candidates)
+    low, high = 0, len(candidates) - 1
     while low < high:
         middle = (low + high) // 2
         built = _build(packed, mode, candidates[middle], draft=True)
@@ -58,11 +58,11 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
             high = middle
         else:
             low = middle + 1
+    built = None
     for cycles in candidates[low:]:  # (packed in earnest, it may just fail to fit)
         built = _build(packed, mode, cycles)
         if built is not None and _fits(built[1], limits):
             return measure(built[0])
-    built = _build(packed, mode, candidates[-1])
     if built is None:
         raise InputError(f"{network.name}: no folding was found for any number of cycles")
     raise InputError(_too_large(network, built[1], limits))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cs_hdl.plan.adder_graph import signed_digits
+
 if TYPE_CHECKING:
     from cs_hdl.network import ScaledSum
 
@@ -20,18 +22,6 @@ class Term:
     sign: int
 
 
-def signed_digits(number: int) -> list[tuple[int, int]]:
-    """``number`` >= 1 as a sum of ``sign * 2**shift``, no two digits next to each other: (shift, sign) each."""
-    digits, shift = [], 0
-    while number:
-        if number & 1:
-            sign = 2 - (number & 3)
-            digits.append((shift, sign))
-            number -= sign
-        number, shift = number >> 1, shift + 1
-    return digits
-
-
 def sum_terms(scale: ScaledSum) -> list[Term]:
     """What is added up: every digit of every multiplier, and half of the last place for the rounding."""
     terms = [
@@ -43,7 +33,7 @@ def sum_terms(scale: ScaledSum) -> list[Term]:
 
 
 def tree_levels(count: int) -> int:
-    """Levels of a tree that adds ``count`` values, a register behind each."""
+    """Levels of a tree that makes one value of ``count``, two and two, a register behind each."""
     return (count - 1).bit_length()
 
 

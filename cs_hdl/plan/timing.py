@@ -69,8 +69,7 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     if isinstance(stage, LanesStage):
         return lanes_times(plan, stage, times)
     if isinstance(stage, PoolStage):
-        levels = (stage.geometry.taps - 1).bit_length()
-        return _window_times(stage.geometry, stage.beats, times) + levels + SLICE_LATENCY
+        return _window_times(stage.geometry, stage.beats, times) + tree_levels(stage.geometry.taps) + SLICE_LATENCY
     if isinstance(stage, AverageStage):
         return _average_times(stage, times) + SLICE_LATENCY
     if isinstance(stage, RescaleStage):

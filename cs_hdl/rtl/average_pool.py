@@ -12,25 +12,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from cs_hdl.fixedpoint import bits_for_range, dtype_range
 from cs_hdl.plan.sums import scaled_sum_latency, tree_levels
 from cs_hdl.rtl.primitives.adder_tree import Node, add_all, scale_sum
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.window import Window
 from cs_hdl.rtl.streams import values_layout
 
 if TYPE_CHECKING:
-    from amaranth.hdl import Value
-
     from cs_hdl.network import ScaledSum
     from cs_hdl.plan.geometry import Geometry
 
 __all__ = ["AveragePool", "GlobalAveragePool"]
-
-
-def _flags(m: Module, valid: Value, *, move: Value, cycles: int) -> Value:
-    for cycle in range(cycles):
-        stage = Signal(name=f"valid_{cycle + 1}")
-        with m.If(move):
-            m.d.sync += stage.eq(valid)
-        valid = stage
-    return valid
 
 
 class AveragePool(wiring.Component):
@@ -78,7 +68,7 @@ class AveragePool(wiring.Component):
         m.d.comb += [
             move.eq(self.o.ready | ~self.o.valid),
             self._window.o.ready.eq(move),
-            self.o.valid.eq(_flags(m, self._window.o.valid, move=move, cycles=self._cycles)),
+            self.o.valid.eq(delayed(m, self._window.o.valid, self._cycles, name="valid", enable=move)[-1]),
         ]
         for lane in range(self._lanes):
             taps = [Node(tap.values[lane], *dtype_range(self._dtype)) for tap in self._window.o.p.taps]
@@ -132,7 +122,7 @@ class GlobalAveragePool(wiring.Component):
             taken.eq(self.i.valid & move),
             first.eq(position == 0),
             last.eq(position == self._positions - 1),
-            self.o.valid.eq(_flags(m, self.i.valid & last, move=move, cycles=self.latency)),
+            self.o.valid.eq(delayed(m, self.i.valid & last, self.latency, name="valid", enable=move)[-1]),
         ]
         m.d.comb += next_beat.eq(Mux(beat == self._beats - 1, 0, beat + 1))
         with m.If(taken):

@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.rtl.primitives.multiplier import RegisteredMultiplier
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width
 
 if TYPE_CHECKING:
@@ -168,13 +169,8 @@ class Lane(wiring.Component):
 
     @staticmethod
     def _delayed(m: Module, value: Value, cycles: int, name: str) -> list[Value]:
-        """``value`` after 0, 1, ... ``cycles`` cycles."""
-        stages = [value]
-        for cycle in range(cycles):
-            stage = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=name not in ("valid", "drain"))
-            m.d.sync += stage.eq(stages[-1])
-            stages.append(stage)
-        return stages
+        """As :func:`delayed`; only what makes something happen is reset."""
+        return delayed(m, value, cycles, name=name, reset_less=name not in ("valid", "drain"))
 
     def _fetch(self, m: Module) -> tuple[Value, Value]:
         """The entry's value (0 in the padding) after ``2 + memory_latency`` cycles, its table address one later."""

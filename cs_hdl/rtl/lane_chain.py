@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,6 +12,7 @@ from cs_hdl.plan.lane_timing import column_kernels
 from cs_hdl.rtl.lane import Lane, command_layout, write_layout
 from cs_hdl.rtl.lane_control import tag_layout
 from cs_hdl.rtl.merge_guests import MergeGuests
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.reorder import Reorder
 from cs_hdl.rtl.requantise import Requantiser
 from cs_hdl.rtl.streams import value_shape, values_layout
@@ -94,7 +95,8 @@ class LaneChain(wiring.Component):
         valid: Value = self.tag.valid
         if self._engine >= plan.last_group:
             valid = valid & ~self.tag.short  # nothing to do in the last group of a row
-        valid, address = self._delayed(m, [valid, self.tag.address], plan.chain_latency - 1, "tag")
+        valid = delayed(m, valid, plan.chain_latency - 1, name="tag_valid")[-1]
+        address = delayed(m, self.tag.address, plan.chain_latency - 1, name="tag_address")[-1]
         low, high = self._tables[-1].chain_low, self._tables[-1].chain_high
         if plan.merge_latency:
             sums, valid, address = self._merge(m, sums, valid, address)
@@ -104,22 +106,15 @@ class LaneChain(wiring.Component):
         for column, scale in enumerate(scales):
             m.submodules[f"scale_{column}"] = scale
             m.d.comb += [scale.en.eq(1), scale.i.eq(sums[column]), scale.address.eq(address)]
-            (value,) = self._delayed(m, [scale.o], latency - scale.latency, f"scaled_{column}")
-            m.d.comb += reorder.write.values[column].eq(value)
-        write_valid, write_address = self._delayed(m, [valid, address], latency, "write")
-        m.d.comb += [reorder.write.valid.eq(write_valid), reorder.write.address.eq(write_address)]
+            scaled = delayed(m, scale.o, latency - scale.latency, name=f"scaled_{column}")
+            m.d.comb += reorder.write.values[column].eq(scaled[-1])
+        m.d.comb += [
+            reorder.write.valid.eq(delayed(m, valid, latency, name="write_valid")[-1]),
+            reorder.write.address.eq(delayed(m, address, latency, name="write_address")[-1]),
+        ]
         if self._engine < plan.engines - 1:
             m.d.sync += [self.next_tag.eq(self.tag), self.next_write.eq(self.write)]
         return m
-
-    @staticmethod
-    def _delayed(m: Module, values: list[Value], cycles: int, name: str) -> list[Value]:
-        for cycle in range(cycles):
-            stages: list[Value] = [Signal(v.shape(), name=f"{name}_{i}_{cycle}") for i, v in enumerate(values)]
-            for stage, value in zip(stages, values, strict=True):
-                m.d.sync += stage.eq(value)
-            values = stages
-        return values
 
     def _lanes(self, m: Module) -> Value:
         """The chain: returns the sums behind the last lane."""
@@ -157,8 +152,8 @@ class LaneChain(wiring.Component):
             guests=spanning.guests, depth=plan.drained, width=self._tables[-1].chain_width
         )
         m.d.comb += [merge.i.eq(sums), merge.address.eq(address)]
-        valid, address = self._delayed(m, [valid, address], plan.merge_latency, "merged")
-        return merge.o, valid, address
+        valid = delayed(m, valid, plan.merge_latency, name="merged_valid")[-1]
+        return merge.o, valid, delayed(m, address, plan.merge_latency, name="merged_address")[-1]
 
     def _places(self) -> list[tuple[int, int]]:
         """For each channel: the set column and the address in it where its sum is drained."""

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from cs_hdl.plan.plan import Plan
     from cs_hdl.plan.stages import Stage
 
-__all__ = ["Chain", "make_stage", "stage_name"]
+__all__ = ["Chain", "identifier", "make_stage", "stage_name"]
 
 
 class Chain(wiring.Component):
@@ -104,11 +104,16 @@ def make_stage(plan: Plan, stage: Stage) -> Any:
     return Chain(queue=Queue(layout=densify.i.payload.shape(), depth=stage.queue), densify=densify)
 
 
+def identifier(name: str) -> str:
+    """A layer's name with ``_`` for all that is neither letter nor digit."""
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
 def stage_name(plan: Plan, stage: Stage) -> str:
     """``linear1_lanes``: the layer, and what the stage does for it."""
     layer = plan.network.layers[stage.layer]
     own = type(stage).__name__.removesuffix("Stage").lower()
-    clean = "".join(c if c.isalnum() else "_" for c in layer.name)
+    clean = identifier(layer.name)
     return f"{clean}_{own}" if isinstance(layer, WeightLayer) or clean != own else clean
 
 

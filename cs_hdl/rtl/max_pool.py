@@ -9,6 +9,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from cs_hdl.fixedpoint import dtype_range
+from cs_hdl.plan.sums import tree_levels
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.window import Window
 from cs_hdl.rtl.streams import value_shape, values_layout
 
@@ -40,7 +42,7 @@ class MaxPool(wiring.Component):
             geometry=geometry, lanes=lanes, beats=beats, dtype=dtype, padding_value=dtype_range(dtype)[0]
         )
         self._lanes, self._dtype = lanes, dtype
-        self._levels = (geometry.taps - 1).bit_length()
+        self._levels = tree_levels(geometry.taps)
         layout = values_layout(dtype, lanes)
         super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
 
@@ -60,13 +62,7 @@ class MaxPool(wiring.Component):
         connect(m, self._window.i, flipped(self.i))
         move = Signal()
         m.d.comb += [move.eq(self.o.ready | ~self.o.valid), self._window.o.ready.eq(move)]
-        valid: Value = self._window.o.valid
-        for level in range(self._levels):
-            stage = Signal(name=f"valid_{level}")
-            with m.If(move):
-                m.d.sync += stage.eq(valid)
-            valid = stage
-        m.d.comb += self.o.valid.eq(valid)
+        m.d.comb += self.o.valid.eq(delayed(m, self._window.o.valid, self._levels, name="valid", enable=move)[-1])
         for lane in range(self._lanes):
             candidates: list[Value] = [tap.values[lane] for tap in self._window.o.p.taps]
             for level in range(self._levels):

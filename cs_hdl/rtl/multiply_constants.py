@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from cs_hdl.plan.timing import QUEUE_LATENCY
 from cs_hdl.rtl.primitives.constant_adders import ConstantAdders
 from cs_hdl.rtl.primitives.queue import Queue
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.window import window_layout
 from cs_hdl.rtl.requantise import Requantiser
 from cs_hdl.rtl.streams import value_shape, values_layout
@@ -94,12 +95,7 @@ class MultiplyConstants(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.queue = queue = Queue(layout=self.o.p.shape(), depth=self.latency + 1)
-        valid: Value = self._admit(m)
-        for cycle in range(self._depth):
-            stage = Signal(name=f"valid_{cycle + 1}")
-            m.d.sync += stage.eq(valid)
-            valid = stage
-        m.d.comb += queue.i.valid.eq(valid)
+        m.d.comb += queue.i.valid.eq(delayed(m, self._admit(m), self._depth, name="valid")[-1])
 
         inputs = [value for tap in self.i.p.taps for value in tap.values]
         m.submodules.adders = adders = ConstantAdders(graph=self._graph, shape=value_shape(self._dtype))
@@ -111,11 +107,8 @@ class MultiplyConstants(wiring.Component):
             if self._graph.outputs[index] is not None:
                 total: Value = adders.o[f"o_{index}"]
                 # All results of a window leave together: the quicker scales start later.
-                for wait in range(longest - scale.latency):
-                    later = Signal(total.shape(), name=f"sum_{index}_{wait + 1}", reset_less=True)
-                    m.d.sync += later.eq(total)
-                    total = later
-                m.d.comb += scale.i.eq(total)
+                wait = longest - scale.latency
+                m.d.comb += scale.i.eq(delayed(m, total, wait, name=f"sum_{index}", reset_less=True)[-1])
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         return m
 

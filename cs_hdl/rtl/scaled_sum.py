@@ -11,12 +11,11 @@ from amaranth.lib.wiring import In, Out
 from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.plan.sums import scaled_sum_latency
 from cs_hdl.rtl.primitives.adder_tree import Node, scale_sum
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import values_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from amaranth.hdl import Value
 
     from cs_hdl.network import ScaledSum as Scale
 
@@ -64,13 +63,7 @@ class ScaledSum(wiring.Component):
         m = Module()
         move = Signal()
         m.d.comb += [move.eq(self.o.ready | ~self.o.valid), self.i.ready.eq(move)]
-        valid: Value = self.i.valid
-        for cycle in range(self.latency):
-            stage = Signal(name=f"valid_{cycle + 1}")
-            with m.If(move):
-                m.d.sync += stage.eq(valid)
-            valid = stage
-        m.d.comb += self.o.valid.eq(valid)
+        m.d.comb += self.o.valid.eq(delayed(m, self.i.valid, self.latency, name="valid", enable=move)[-1])
         for lane in range(self._lanes):
             operands = [
                 Node(self.i.payload[f"operand_{index}"].values[lane], *dtype_range(dtype))

@@ -14,6 +14,7 @@ from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.plan.select import threshold_interval, threshold_latency
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width, pairs_layout, values_layout
 
 __all__ = ["ThresholdKWTA"]
@@ -158,8 +159,8 @@ class ThresholdKWTA(wiring.Component):
     def _search(self, m: Module, row: Value, searching: Value, values: list[Value]) -> tuple[Signal, Signal, Value]:
         """Finds the threshold: gives it, how many equal to it win, and whether the last bit is being searched."""
         # 1: read, 2: held, 3: compared, 4: added up, 5: counted; behind a pass come cycles without a row.
-        valid = _delays(m, searching & (row < self._rows), 5, "valid")
-        last = _delays(m, row == self._rows - 1, 2, "last_row")[2]
+        valid = delayed(m, searching & (row < self._rows), 5, name="valid")
+        last = delayed(m, row == self._rows - 1, 2, name="last_row")[2]
         candidate, bit = Signal(8), Signal(8)
         of_last = self._features - (self._rows - 1) * self._scan
         hits, more = Signal(self._scan, reset_less=True), Signal(range(self._scan + 1), reset_less=True)
@@ -176,7 +177,7 @@ class ThresholdKWTA(wiring.Component):
         lacking = Signal(range(self._winners + 1), reset_less=True)
         reached = Signal()
         m.d.comb += reached.eq(count >= 0)
-        begun = _delays(m, searching, 2, "searching")
+        begun = delayed(m, searching, 2, name="searching")
         with m.If(valid[5] & ~valid[4]):
             m.d.sync += [
                 candidate.eq((candidate & (reached.replicate(8) | ~bit)) | bit[1:]),
@@ -196,8 +197,8 @@ class ThresholdKWTA(wiring.Component):
     ) -> Value:
         """Gathers the winners in a memory, and gives them at fixed times. Whether some are still to be read."""
         # 1: read, 2: held, 3: one of the row, 4: compared.
-        valid = _delays(m, emitting, 4, "emitting")[4]
-        lane = _delays(m, lane, 2, "lane")[2]
+        valid = delayed(m, emitting, 4, name="emitting")[4]
+        lane = delayed(m, lane, 2, name="lane")[2]
         value, kept = Signal(8, reset_less=True), Signal(8, reset_less=True)
         above, equal, wins = Signal(reset_less=True), Signal(reset_less=True), Signal()
         m.d.sync += [
@@ -233,13 +234,3 @@ class ThresholdKWTA(wiring.Component):
             m.d.sync += giving.eq(1)
         m.d.comb += [self.o.p.values[0].eq(read.data.value), self.o.p.indices[0].eq(read.data.index)]
         return giving
-
-
-def _delays(m: Module, signal: Value, cycles: int, name: str) -> list[Value]:
-    """``signal`` and what it was 1, 2 ... ``cycles`` cycles ago."""
-    result: list[Value] = [signal]
-    for cycle in range(1, cycles + 1):
-        delayed = Signal(len(signal), name=f"{name}{cycle}")
-        m.d.sync += delayed.eq(result[-1])
-        result.append(delayed)
-    return result
