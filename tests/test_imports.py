@@ -53,6 +53,7 @@ ENGINES = {
     "multiply_lanes": {
         "lane",
         "lane_chain",
+        "lane_columns",
         "lane_control",
         "activation_writer",
         "merge_guests",

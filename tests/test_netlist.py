@@ -172,7 +172,7 @@ def test_tables_are_where_the_plan_puts_them(built):
     plan = lanes_of(built)
     found = memory_cells(built, "table")
     assert not found["TRELLIS_DPR16X4"]
-    if plan.rom_latency == 2:
+    if plan.table_in_block_ram:
         assert found["DP16KD"] >= plan.lanes
     else:
         assert not found["DP16KD"]

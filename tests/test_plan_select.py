@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cs_hdl.plan.select import argmax_latency, global_kwta_cycles, global_kwta_latency, local_kwta_latency
-from cs_hdl.plan.stages import ArgMaxStage, GlobalKWTAStage, LocalKWTAStage
+from cs_hdl.plan.stages import GlobalKWTAStage, LocalKWTAStage
 from cs_hdl.rtl.argmax import ArgMax
 from cs_hdl.rtl.global_kwta import GlobalKWTA
 from cs_hdl.rtl.local_kwta import LocalKWTA
@@ -29,7 +29,8 @@ def test_global(features, winners, lanes):
     assert global_kwta_cycles(features, lanes) == component.interval
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int24"])
 @pytest.mark.parametrize("values, lanes", [(1, 1), (10, 1), (10, 4), (10, 10), (300, 7)])
-def test_argmax(values, lanes):
-    stage = ArgMaxStage(layer=0, cycles=0, values=values, lanes=lanes, dtype="int24")
-    assert argmax_latency(stage) == ArgMax(values=values, lanes=lanes, dtype="int24").latency
+def test_argmax(values, lanes, dtype):
+    component = ArgMax(values=values, lanes=lanes, dtype=dtype)
+    assert argmax_latency(values=values, lanes=lanes, dtype=dtype) == component.latency

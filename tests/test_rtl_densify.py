@@ -59,7 +59,7 @@ def test_full_rate(channels, winners, pairs, lanes):
     result = run(channels, winners, pairs, lanes, seed=1)
     in_beats, out_beats = -(-winners // pairs), -(-channels // lanes)
     first = result.out_cycles[0]
-    assert first == result.in_cycles[in_beats - 1] + 2 + densify_delay(channels, lanes)
+    assert first == result.in_cycles[in_beats - 1] + 3 + densify_delay(channels, lanes)
     ends = result.out_cycles[out_beats - 1 :: out_beats]
     interval = max(in_beats * pairs, out_beats)
     if densify_cycles(channels, winners, pairs, lanes) is None:

@@ -39,7 +39,7 @@ class Case:
     grid: tuple[int, int, int] = (1, 1, 1)
     passes: int = 1
     output_lanes: int = 1
-    rom_latency: int = 1
+    table_in_block_ram: bool = False
     engines: int = 1
     spanning: int = 0
     ring_rows: int = 0
@@ -99,7 +99,7 @@ class Case:
             ring_rows=self.ring_rows or 1 << (3 * self.shape[0] + 3).bit_length(),
             slots=16,
             output_lanes=self.output_lanes,
-            rom_latency=self.rom_latency,
+            table_in_block_ram=self.table_in_block_ram,
             engines=self.engines,
         )
         engine = MultiplyLanes(
@@ -156,7 +156,7 @@ CASES = {
     "a stride that skips": Case(shape=(7, 7, 8), kernel=(1, 1), stride=(3, 3), kernels=5),
     "one channel, wide padding": Case(shape=(5, 4, 1), kernel=(3, 2), kernels=3, padding=(3, 4, 3, 2)),
     "lanes that do not divide the kernel": Case(shape=(6, 5, 2), kernel=(5, 4), grid=(3, 3, 1), padding=(2, 1, 2, 2)),
-    "table in block RAM": Case(winners=3, grid=(3, 1, 1), rom_latency=2, passes=3),
+    "table in block RAM": Case(winners=3, grid=(3, 1, 1), table_in_block_ram=True, passes=3),
     # Sets of four kernels, one of which only shifts while the others multiply.
     "scales that take different times": Case(multipliers=(1,) * 4 + (3,) * 8),
     "two engines": Case(winners=2, grid=(3, 1, 1), engines=2),
@@ -165,10 +165,22 @@ CASES = {
         shape=(7, 9, 6), winners=3, beat=3, engines=4, stride=(2, 2), padding=(1, 2, 1, 1), output_lanes=5
     ),
     "an engine for each column": Case(shape=(4, 5, 3), kernel=(2, 2), engines=4, output_lanes=12, beat=3),
+    "groups of set columns": Case(
+        shape=(1, 1, 40), kernel=(1, 1), kernels=30, nonzeros=10, winners=7, beat=2, grid=(1, 1, 2)
+    ),
+    "groups, a deep table in banks": Case(
+        shape=(1, 1, 1100), kernel=(1, 1), kernels=40, nonzeros=275, winners=9, passes=2, table_in_block_ram=True
+    ),
     "kernels span the sets of one column": Case(winners=2, grid=(3, 1, 1), spanning=1),
     "kernels span two columns": Case(winners=3, grid=(1, 3, 1), spanning=2, output_lanes=3, multipliers=(3,)),
     "kernels span columns, engines": Case(
-        shape=(5, 6, 8), kernels=20, grid=(3, 1, 1), spanning=3, engines=3, rom_latency=2, padding=(1, 0, 0, 1)
+        shape=(5, 6, 8),
+        kernels=20,
+        grid=(3, 1, 1),
+        spanning=3,
+        engines=3,
+        table_in_block_ram=True,
+        padding=(1, 0, 0, 1),
     ),
     "linear, kernels span columns, exact sums": Case(
         shape=(1, 1, 40), kernel=(1, 1), kernels=50, nonzeros=9, winners=8, beat=2, spanning=5, multipliers=()

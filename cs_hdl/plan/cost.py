@@ -65,14 +65,22 @@ def table_in_block_ram(depth: int, width: int) -> bool:
     return depth * width / TABLE_BITS_PER_LUT > block_rams(depth, width) * LUTS_PER_BLOCK_RAM
 
 
+def _table_block_rams(plan: LanesPlan) -> int:
+    """Block RAMs of a lane's table, cut by depth and by groups of set columns."""
+    whole, rest = divmod(plan.table_depth, plan.TABLE_BANK_DEPTH)
+    depths = [plan.TABLE_BANK_DEPTH] * whole + [rest] * (rest > 0)
+    column = plan.table_width // plan.set_columns
+    return sum(block_rams(depth, column * len(group)) for group in plan.column_groups for depth in depths)
+
+
 def lanes_cost(plan: LanesPlan) -> Cost:
     """The engine on lanes: tables, activations, accumulators and control."""
     word, entry = plan.table_width, plan.entry_width
     accumulator = 20
     lut_ram = 2 * -(-plan.kernels_per_set // 16) * -(-accumulator // 4) * 4
     lane = Cost(lut=60 + plan.beat * entry / 2) + memory_cost(plan.ring_rows * plan.row_pitch, plan.beat * entry)
-    if plan.rom_latency == 2:
-        lane += Cost(block_ram=block_rams(plan.table_depth, word))
+    if plan.table_in_block_ram:
+        lane += Cost(block_ram=_table_block_rams(plan))
     else:
         lane += Cost(lut=plan.table_depth * word / TABLE_BITS_PER_LUT)
     lane += Cost(lut=plan.set_columns * (lut_ram + 6 * accumulator), dsp=plan.set_columns)

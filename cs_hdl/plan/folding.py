@@ -27,7 +27,7 @@ __all__ = ["fold_lanes", "lane_cycles", "realise", "row_demand"]
 #: Activation memory of a lane up to which two whole words are held, in bits: it decouples neighbours.
 _WHOLE_WORDS_BITS = 2**16
 #: Cycles from the last lane to the reorder buffer and out of it, at most.
-_TAIL = 14
+_TAIL = 15
 #: LUTs of a multiplier's accumulators, at least.
 _LUTS_PER_MULTIPLIER = 150
 #: Turns of a multiplier up to which packing by single weights is given one more than the bound asks for.
@@ -137,7 +137,6 @@ def _make(
         ring_rows=1,
         slots=1,
         output_lanes=output_lanes,
-        rom_latency=1,
         engines=engines,
         spanning=packing.spanning,
     )
@@ -152,7 +151,7 @@ def _sized(plan: LanesPlan) -> LanesPlan:
     # Two words (or twice what a window needs), and the rows that come in until the last lane is done with one.
     spare = max(1, ceil_div((plan.lanes + plan.engines + 5) * height, plan.cycles))
     wanted = min(2 * height, 2 * height if whole else 2 * demand) + spare
-    plan = dataclasses.replace(plan, ring_rows=1 << (wanted - 1).bit_length(), rom_latency=2 if block else 1)
+    plan = dataclasses.replace(plan, ring_rows=1 << (wanted - 1).bit_length(), table_in_block_ram=block)
     # A slot is taken from a position's first drain until the last beat of its group has been read.
     first = (plan.drains - 1) * max(plan.drain_steps, plan.kernels_per_set) + plan.kernels_per_set
     held = first + plan.chain_latency + plan.merge_latency + _TAIL + plan.engines * (plan.output_beats + 1)

@@ -108,7 +108,9 @@ def _most(stage: Stage, index: Counts) -> Counts:
     if isinstance(stage, ThresholdKWTAStage):
         return (index // stage.winners + _GLOBAL_WORDS) * ceil_div(stage.features, stage.lanes)
     if isinstance(stage, ArgMaxStage):
-        return (index + 1) * ceil_div(stage.values, stage.lanes) + argmax_latency(stage)
+        return (index + 1) * ceil_div(stage.values, stage.lanes) + argmax_latency(
+            values=stage.values, lanes=stage.lanes, dtype=stage.dtype
+        )
     if isinstance(stage, DensifyStage):
         position = index // ceil_div(stage.channels, stage.lanes)
         return (position + 3) * ceil_div(stage.winners, stage.pairs) + stage.queue

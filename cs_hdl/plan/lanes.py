@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from cs_hdl.plan.geometry import Geometry
@@ -13,6 +13,8 @@ __all__ = ["LanesPlan", "ceil_div"]
 
 #: Words beyond which a memory that is written while it runs is worth a register behind it.
 _LARGE_MEMORY = 64
+#: Set columns that share the registers and the table of a group.
+_GROUP_COLUMNS = 4
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -41,6 +43,9 @@ class LanesPlan:
         may span them: accumulators then hold ``kernels_per_set`` kernels of all passes and drain once a position.
     """
 
+    #: Words of a block RAM that is nine bits wide: deeper tables are cut.
+    TABLE_BANK_DEPTH: ClassVar[int] = 2048
+
     geometry: Geometry
     entries: int
     beat: int
@@ -55,7 +60,7 @@ class LanesPlan:
     ring_rows: int
     slots: int
     output_lanes: int
-    rom_latency: int
+    table_in_block_ram: bool = False
     engines: int = 1
     spanning: bool = False
 
@@ -173,6 +178,28 @@ class LanesPlan:
         return self.set_columns * (8 + self.kernel_id_bits)
 
     @property
+    def table_banks(self) -> int:
+        """Memories that a table in block RAM is cut into by its depth."""
+        return ceil_div(self.table_depth, self.TABLE_BANK_DEPTH) if self.table_in_block_ram else 1
+
+    @property
+    def rom_latency(self) -> int:
+        """Cycles of a look-up: a register stands behind block RAM, another behind the choice between several."""
+        return 1 + self.table_in_block_ram + (self.table_banks > 1)
+
+    @property
+    def column_groups(self) -> tuple[range, ...]:
+        """The set columns of a lane, a few in each group: a group has registers of its own."""
+        groups = ceil_div(self.set_columns, _GROUP_COLUMNS)
+        size = ceil_div(self.set_columns, groups)
+        return tuple(range(first, min(first + size, self.set_columns)) for first in range(0, self.set_columns, size))
+
+    @property
+    def spread_latency(self) -> int:
+        """Cycles in which a step is handed on to all groups of a lane's set columns."""
+        return 1 if len(self.column_groups) > 1 else 0
+
+    @property
     def entry_width(self) -> int:
         """Bits of an entry in a lane's memory: a value and, of winners, its channel."""
         return 8 + ((self.geometry.shape[2] - 1).bit_length() if self.sparse else 0)
@@ -185,7 +212,7 @@ class LanesPlan:
     @property
     def chain_latency(self) -> int:
         """Cycles from a drain command at the first lane of an engine to the complete sum behind its last."""
-        return self.lanes + 7 + self.memory_latency + self.rom_latency
+        return self.lanes + 7 + self.memory_latency + self.spread_latency + self.rom_latency
 
     @property
     def merge_latency(self) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.sorting import selection_networks
 
 if TYPE_CHECKING:
-    from cs_hdl.plan.stages import ArgMaxStage, GlobalKWTAStage, LocalKWTAStage
+    from cs_hdl.plan.stages import GlobalKWTAStage, LocalKWTAStage
 
 __all__ = [
     "argmax_latency",
+    "argmax_level_latency",
     "densify_cycles",
     "densify_delay",
     "first_give",
@@ -77,9 +79,15 @@ def threshold_latency(features: int, scan: int) -> int:
     return 1 + threshold_search(features, scan) + features + 5
 
 
-def argmax_latency(stage: ArgMaxStage) -> int:
+def argmax_level_latency(dtype: str) -> int:
+    """Cycles of a level of ArgMax's tree: beyond 16 bits a comparison and the choice after it take one each."""
+    low, high = dtype_range(dtype)
+    return 2 if high - low >= 1 << 16 else 1
+
+
+def argmax_latency(*, values: int, lanes: int, dtype: str) -> int:
     """Cycles from a word's last input beat to its result."""
-    return (min(stage.lanes, stage.values) - 1).bit_length() + 2
+    return (min(lanes, values) - 1).bit_length() * argmax_level_latency(dtype) + 2
 
 
 def densify_delay(channels: int, lanes: int) -> int:

@@ -91,7 +91,7 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     if isinstance(stage, ThresholdKWTAStage):
         return _threshold_times(stage, times)
     if isinstance(stage, ArgMaxStage):
-        return times[-1:] + argmax_latency(stage)
+        return times[-1:] + argmax_latency(values=stage.values, lanes=stage.lanes, dtype=stage.dtype)
     assert isinstance(stage, DensifyStage)
     return _densify_times(stage, times + (QUEUE_LATENCY if stage.queue else 0))
 
@@ -171,13 +171,13 @@ def _densify_times(stage: DensifyStage, times: Times) -> Times:
     """One pair a cycle in; a beat a cycle out, of two memories in turn."""
     in_beats, out_beats = ceil_div(stage.winners, stage.pairs), ceil_div(stage.channels, stage.lanes)
     delay = densify_delay(stage.channels, stage.lanes)
-    written, result = -1, []
+    written, result = -1, []  # (a pair is picked from its beat in one cycle and written in the next)
     read_ends: list[int] = []
     for position in range(len(times) // in_beats):
         if position >= 2:  # its memory must have been read and cleared
             written = max(written, read_ends[position - 2] + delay)
         for beat in range(in_beats):
-            written = max(written + 1, int(times[position * in_beats + beat])) + stage.pairs - 1
+            written = max(written, int(times[position * in_beats + beat])) + stage.pairs
         first = max(written + 1, read_ends[-1] + 1 if read_ends else 0)
         read_ends.append(first + out_beats - 1)
         result.append(first + 1 + delay + np.arange(out_beats, dtype=np.int64))

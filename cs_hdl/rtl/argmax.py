@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.fixedpoint import dtype_range
+from cs_hdl.plan.select import argmax_latency, argmax_level_latency
 from cs_hdl.rtl.streams import index_width, value_shape, values_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["ArgMax"]
 
@@ -18,7 +25,8 @@ class ArgMax(wiring.Component):
     """The index of the largest of each word's ``values`` values, of equal ones the lowest, compared with their sign.
 
     A tree of comparators, a register behind each level, finds a beat's largest; another comparator keeps the
-    largest of the beats so far.
+    largest of the beats so far. Where values have more than 16 bits, another register holds what was compared
+    and who is larger: the carry chain and the fan-out of its last bit would be too long for one cycle.
 
     Parameters
     ----------
@@ -58,7 +66,7 @@ class ArgMax(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a word's last beat being taken to its result being valid, without stalls."""
-        return (self._used_lanes - 1).bit_length() + 2
+        return argmax_latency(values=self._values, lanes=self._lanes, dtype=self._dtype)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -69,10 +77,21 @@ class ArgMax(wiring.Component):
         candidates = self._masked_lanes(m, last)
         valid: Value = self.i.valid
         # What goes along with the candidates; the first step is a register, since the mask comes before it.
-        for level in range((self._used_lanes - 1).bit_length() + 1):
-            if level:
-                candidates = [_larger(*candidates[i : i + 2]) for i in range(0, len(candidates), 2)]
-            candidates, (valid, last, offset) = self._register(m, move, level, candidates, (valid, last, offset))
+        control: tuple[Value, ...] = (valid, last, offset)
+        candidates, control = self._register(m, move, "0", candidates, control)
+        for level in range(1, (self._used_lanes - 1).bit_length() + 1):
+            wins = [second[0] > first[0] for first, second in itertools.pairwise(candidates)][::2]
+            if argmax_level_latency(self._dtype) == 2:
+                wins = self._held(m, move, wins, f"wins{level}")
+                candidates, control = self._register(m, move, f"{level}_compared", candidates, control)
+            # Of equal ones the first; an odd one out goes on as it is.
+            pairs = itertools.zip_longest(candidates[::2], candidates[1::2], wins)
+            candidates = [
+                first if second is None else (Mux(larger, second[0], first[0]), Mux(larger, second[1], first[1]))
+                for first, second, larger in pairs
+            ]
+            candidates, control = self._register(m, move, f"{level}", candidates, control)
+        valid, last, offset = control
 
         (value, lane), best, index = candidates[0], Signal(value_shape(self._dtype)), Signal(index_width(self._values))
         running, done = Signal(), Signal()
@@ -111,25 +130,24 @@ class ArgMax(wiring.Component):
         return candidates
 
     def _register(
-        self, m: Module, move: Value, level: int, candidates: list[tuple[Value, Value]], control: tuple[Value, ...]
+        self, m: Module, move: Value, name: str, candidates: list[tuple[Value, Value]], control: tuple[Value, ...]
     ) -> tuple[list[tuple[Value, Value]], tuple[Value, ...]]:
-        kept, kept_control = [], []
+        values = self._held(m, move, [value for value, _ in candidates], f"value{name}")
+        lanes = self._held(m, move, [lane for _, lane in candidates], f"lane{name}")
+        kept_control = []
         with m.If(move):
-            for number, (value, lane) in enumerate(candidates):
-                kept_value = Signal(value_shape(self._dtype), name=f"value{level}_{number}", reset_less=True)
-                kept_lane = Signal(index_width(self._lanes), name=f"lane{level}_{number}", reset_less=True)
-                m.d.sync += [kept_value.eq(value), kept_lane.eq(lane)]
-                kept.append((kept_value, kept_lane))
-            for name, signal in zip(("valid", "last", "offset"), control, strict=True):
-                kept_signal = Signal(len(signal), name=f"{name}{level}")
+            for kind, signal in zip(("valid", "last", "offset"), control, strict=True):
+                kept_signal = Signal(len(signal), name=f"{kind}{name}", reset_less=kind != "valid")
                 m.d.sync += kept_signal.eq(signal)
                 kept_control.append(kept_signal)
-        return kept, tuple(kept_control)
+        return list(zip(values, lanes, strict=True)), tuple(kept_control)
 
-
-def _larger(first: tuple[Value, Value], *second: tuple[Value, Value]) -> tuple[Value, Value]:
-    """The larger of two candidates, the first on ties; or the only one."""
-    if not second:
-        return first
-    wins = second[0][0] > first[0]
-    return Mux(wins, second[0][0], first[0]), Mux(wins, second[0][1], first[1])
+    @staticmethod
+    def _held(m: Module, move: Value, values: Sequence[Value], name: str) -> list[Value]:
+        kept: list[Value] = []
+        for number, value in enumerate(values):
+            signal = Signal(value.shape(), name=f"{name}_{number}", reset_less=True)
+            with m.If(move):
+                m.d.sync += signal.eq(value)
+            kept.append(signal)
+        return kept

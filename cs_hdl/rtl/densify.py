@@ -26,7 +26,7 @@ class Densify(wiring.Component):
     o: ``values_layout("uint8", lanes)``, ``ceil(channels / lanes)`` beats a position.
 
     Two memories in turn: initiation interval ``max(ceil(winners / pairs) * pairs, ceil(channels / lanes))``
-    cycles a position; the first beat comes ``2 + delay`` cycles after the one with the last pair is taken. Until the
+    cycles a position; the first beat comes ``3 + delay`` cycles after the one with the last pair is taken. Until the
     memories are cleared after reset, ``i.ready`` is low. Deep memories are block RAM: what they give is registered
     (``delay`` is 1, else 0), and a place is cleared a cycle after it is read, since a block RAM does not say what is
     read in the cycle in which it is written. (So where both numbers are equal and ``delay`` is 1, every other
@@ -53,28 +53,36 @@ class Densify(wiring.Component):
         walked = Signal()
         cleared = self._delayed(m, walked)
 
-        # Write side: one pair a cycle; the beat is taken with its last pair.
-        side, pair, in_beat = Signal(), Signal(range(max(self._pairs, 2))), Signal(range(max(in_beats, 2)))
-        writing, pair_last, beat_last = Signal(), Signal(), Signal()
+        # Write side, one pair a cycle: first it is picked from its beat, which is taken with its last pair ...
+        pair, picked, pick = Signal(range(max(self._pairs, 2))), Signal(), Signal()
+        pair_last, writing = Signal(), Signal()
+        value, index = Signal(8, reset_less=True), Signal(index_width(self._channels), reset_less=True)
         m.d.comb += [
             pair_last.eq(pair == self._pairs - 1),
-            beat_last.eq(in_beat == in_beats - 1),
-            writing.eq(self.i.valid & cleared & ~full.bit_select(side, 1)),
-            self.i.ready.eq(writing & pair_last),
+            pick.eq(self.i.valid & cleared & (~picked | writing)),
+            self.i.ready.eq(pick & pair_last),
+        ]
+        with m.If(pick):
+            m.d.sync += pair.eq(Mux(pair_last, 0, pair + 1))
+            with m.Switch(pair):
+                for number in range(self._pairs):
+                    with m.Case(number):
+                        m.d.sync += [value.eq(self.i.p.values[number]), index.eq(self.i.p.indices[number])]
+        with m.If(pick | writing):
+            m.d.sync += picked.eq(pick)
+        # ... then written.
+        side, slot, slot_last = Signal(), Signal(range(max(in_beats * self._pairs, 2))), Signal()
+        m.d.comb += [
+            slot_last.eq(slot == in_beats * self._pairs - 1),
+            writing.eq(picked & ~full.bit_select(side, 1)),
         ]
         with m.If(writing):
-            m.d.sync += pair.eq(Mux(pair_last, 0, pair + 1))
-            with m.If(pair_last):
-                m.d.sync += in_beat.eq(Mux(beat_last, 0, in_beat + 1))
-                with m.If(beat_last):
-                    m.d.comb += set_full.bit_select(side, 1).eq(1)
-                    m.d.sync += side.eq(~side)
-        value, index, used = Signal(8), Signal(index_width(self._channels)), Signal()
-        with m.Switch(pair):
-            for number in range(self._pairs):
-                with m.Case(number):
-                    m.d.comb += [value.eq(self.i.p.values[number]), index.eq(self.i.p.indices[number])]
+            m.d.sync += slot.eq(Mux(slot_last, 0, slot + 1))
+            with m.If(slot_last):
+                m.d.comb += set_full.bit_select(side, 1).eq(1)
+                m.d.sync += side.eq(~side)
         # An unused slot holds value 0, which must not overwrite a winner; a winner of 0 is there already.
+        used = Signal()
         m.d.comb += used.eq(value != 0)
 
         # Read side: one beat a cycle, cleared behind; after reset the same walk clears both memories.

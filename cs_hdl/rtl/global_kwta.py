@@ -16,6 +16,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.rtl.histogram import HistogramLevel
+from cs_hdl.rtl.primitives.popcount import popcount
 from cs_hdl.rtl.streams import pairs_layout, values_layout
 from cs_hdl.rtl.winner_buffer import WinnerBuffer
 
@@ -153,6 +154,7 @@ class GlobalKWTA(wiring.Component):
         after, before = Signal(signed(width), reset_less=True), Signal(signed(width))
         valid2, before2 = Signal(), Signal(signed(width), reset_less=True)
         above2, equal2, values2 = Signal(lanes), Signal(lanes), Signal.like(values1, reset_less=True)
+        earlier2 = [Signal(range(lane + 1), name=f"earlier2_{lane}", reset_less=True) for lane in range(lanes)]
         m.d.comb += before.eq(Mux(start1, lacking1, after))
         with m.If(move):
             m.d.sync += [
@@ -162,8 +164,10 @@ class GlobalKWTA(wiring.Component):
                 values2.eq(values1),
                 before2.eq(before),
             ]
+            for lane in range(lanes):
+                m.d.sync += earlier2[lane].eq(popcount(equal1[:lane]))
         with m.If(move & valid1):
-            m.d.sync += after.eq(before - sum(equal1))
+            m.d.sync += after.eq(before - popcount(equal1))
 
         # Step 3: an equal one wins if fewer than are lacking come before it.
         buffer = self._buffer
@@ -172,5 +176,4 @@ class GlobalKWTA(wiring.Component):
         with m.If(move):
             m.d.sync += [valid3.eq(valid2), values3.eq(values2)]
             for lane in range(lanes):
-                earlier = sum(equal2[:lane], Const(0))
-                m.d.sync += wins3[lane].eq(above2[lane] | (equal2[lane] & (before2 > earlier)))
+                m.d.sync += wins3[lane].eq(above2[lane] | (equal2[lane] & (before2 > earlier2[lane])))

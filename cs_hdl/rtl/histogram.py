@@ -7,6 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.rtl.primitives.popcount import popcount
+
 __all__ = ["HistogramLevel"]
 
 _RANKS = 16
@@ -94,7 +96,7 @@ class HistogramLevel(wiring.Component):
             width = max(self._winners.bit_length(), (self._features - self._winners).bit_length()) + 1
             counter = Signal(signed(width), name=f"counter{rank}", reset_less=True)
             with m.If(self.move):
-                m.d.sync += more.eq(sum(hits))
+                m.d.sync += more.eq(popcount(hits))
             with m.If(self.move & valid):
                 m.d.sync += counter.eq(Mux(starts, -self._winners, counter) + more)
             counters.append(counter)

@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.rtl.primitives.multiplier import RegisteredMultiplier
+from cs_hdl.rtl.lane_columns import LaneColumns, step_layout
 from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width
 
@@ -76,11 +76,9 @@ def _signed_width(positions: int, words: int) -> int:
 class Lane(wiring.Component):
     """A lane: its copy of the activations, its table, its multipliers and two banks of accumulators.
 
-    Every cycle it takes one command, passes it on to the next lane one cycle later, fetches the entry
-    that the command and the lane's own place in the kernel name, reads the packed word of all
-    ``set_columns`` sets (weight and kernel id each), multiplies, and adds each product to the
-    accumulator that its kernel id names. While one bank accumulates, the other is drained, kernel id
-    by kernel id, which also clears it; the drained sums of the lane before are added on the way.
+    Every cycle it takes one command, passes it on to the next lane one cycle later, and fetches the entry
+    that the command and the lane's own place in the kernel name; for each of the ``set_columns`` sets a
+    weight and a kernel id are looked up, multiplied and added (see :class:`LaneColumns`).
 
     Parameters
     ----------
@@ -96,7 +94,8 @@ class Lane(wiring.Component):
     command, next_command: in and out, ``command_layout``; out is one cycle later.
     write: ``write_layout``, straight into the activation memory.
     sums, next_sums: partial sums of ``set_columns`` kernels; a drain command's sums leave
-        ``7 + memory_latency + rom_latency`` cycles after the command came in, and must come in one cycle before.
+        ``7 + memory_latency + spread_latency + rom_latency`` cycles after the command came in, and must come in
+        one cycle before.
 
     The initiation interval is one command a cycle.
     """
@@ -117,7 +116,7 @@ class Lane(wiring.Component):
         self._row, self._part = row, part
         #: How many columns of the input the lane's first tap lies right of the command's.
         self._shift = column * plan.lane_columns + engine * plan.geometry.stride[1]
-        self._value_shape = value_shape
+        self._value_shape, self._sum_width = value_shape, sum_width
         command = command_layout(plan)
         super().__init__(
             {
@@ -131,40 +130,29 @@ class Lane(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.sync += self.next_command.eq(self.command)
-
+        plan, command = self._plan, self.command
+        m.d.sync += self.next_command.eq(command)
         value, address = self._fetch(m)
-        weights, kernel_ids = self._look_up(m, address)
-        # From the command to the multipliers' inputs: three stages and the two memories.
-        multiply = 3 + self._plan.memory_latency + self._plan.rom_latency
-        signals = {
-            name: self._delayed(m, self.command[name], multiply + 1, name) for name in ("valid", "first", "bank")
-        }
-        drain = {name: self._delayed(m, self.command[name], multiply + 2, name) for name in ("drain_bank", "drain_kid")}
-        # Which bank drains, decoded a cycle ahead: the accumulators' addresses hang on it.
-        draining = [Signal(name=f"draining_{number}") for number in range(2)]
-        before = self._delayed(m, self.command["drain"], multiply + 1, "drain")[-1]
-        for number, own in enumerate(draining):
-            m.d.sync += own.eq(before & (drain["drain_bank"][-2] == number))
-        held_value = self._delayed(m, value, self._plan.rom_latency + 1, "value")[-1]
-        for index in range(self._plan.set_columns):
-            multiplier = RegisteredMultiplier(a_shape=self._value_shape, b_shape=signed(8))
-            m.submodules[f"multiply_{index}"] = multiplier
-            m.d.comb += [multiplier.a.eq(held_value), multiplier.b.eq(weights[index]), multiplier.en.eq(1)]
-            kernel_id = Signal.like(kernel_ids[index], name=f"kernel_id_{index}", reset_less=True)
-            m.d.sync += kernel_id.eq(kernel_ids[index])
-            self._accumulate(
-                m,
-                index=index,
-                product=multiplier.o,
-                kernel_id=kernel_id,
-                valid=signals["valid"][-1],
-                first=signals["first"][-1],
-                bank=signals["bank"][-1],
-                draining=draining,
-                drain_bank=drain["drain_bank"][-1],
-                drain_kid=drain["drain_kid"][-1],
+        # Three stages and the memory, from the command to the address in the table.
+        step = Signal(step_layout(plan, self._value_shape))
+        m.d.comb += [step.value.eq(self._delayed(m, value, 1, "value")[-1]), step.address.eq(address)]
+        for name in ("valid", "first", "bank", "drain", "drain_bank", "drain_kid"):
+            m.d.comb += step[name].eq(self._delayed(m, command[name], 3 + plan.memory_latency, name)[-1])
+        for number, columns in enumerate(plan.column_groups):
+            group = LaneColumns(
+                plan=plan,
+                table=self._table,
+                columns=columns,
+                value_shape=self._value_shape,
+                sum_width=self._sum_width,
             )
+            m.submodules["columns" if len(plan.column_groups) == 1 else f"part_{number}"] = group
+            m.d.comb += group.step.eq(step)
+            for place, column in enumerate(columns):
+                m.d.comb += [
+                    group.sums[place].eq(self.sums[column]),
+                    self.next_sums[column].eq(group.next_sums[place]),
+                ]
         return m
 
     @staticmethod
@@ -228,87 +216,6 @@ class Lane(wiring.Component):
         else:
             m.d.sync += table_address.eq(base)
         return value, table_address
-
-    def _look_up(self, m: Module, address: Value) -> tuple[list[Value], list[Value]]:
-        """Weights and kernel ids of all set columns, ``rom_latency`` cycles after ``address``."""
-        plan, table = self._plan, self._table
-        ids_needed = plan.kernel_id_bits > 0
-        word = 8 + plan.kernel_id_bits
-        init = [
-            sum((((int(k) << 8) if ids_needed else 0) | (int(w) & 0xFF)) << (word * i) for i, (w, k) in enumerate(rows))
-            for rows in (zip(ws, ks, strict=True) for ws, ks in zip(table.weights, table.kernel_ids, strict=True))
-        ]
-        style = "block" if plan.rom_latency == 2 else "logic"
-        memory = m.submodules.table = Memory(
-            shape=plan.table_width, depth=plan.table_depth, init=init, attrs={"rom_style": style}
-        )
-        read = memory.read_port()
-        m.d.comb += read.addr.eq(address)
-        packed = self._delayed(m, read.data, plan.rom_latency - 1, "packed")[-1]
-        weights, kernel_ids = [], []
-        for index in range(plan.set_columns):
-            field = packed[word * index : word * (index + 1)]
-            weights.append(field[:8].as_signed())
-            kernel_ids.append(field[8:] if ids_needed else Signal(1, name=f"no_kernel_id_{index}"))
-        return weights, kernel_ids
-
-    def _accumulate(
-        self,
-        m: Module,
-        *,
-        index: int,
-        product: Value,
-        kernel_id: Value,
-        valid: Value,
-        first: Value,
-        bank: Value,
-        draining: list[Signal],
-        drain_bank: Value,
-        drain_kid: Value,
-    ) -> None:
-        """Read the accumulator in one cycle, add and write it back in the next; drain the other bank.
-
-        ``kernel_id``, ``valid``, ``first`` and ``bank`` come one cycle before ``product``, the drain
-        command together with it. Three hazards are met: the same kernel id twice in a row takes the
-        sum that is just being written; the first entry of a pass takes 0, since the drain that clears
-        its bank may end only in this very cycle; a drain starts a cycle behind the last accumulation.
-        """
-        width = self._table.accumulator_width
-        depth = max(2, self._plan.kernels_per_set)
-        id_2 = Signal.like(kernel_id, name=f"kernel_id_2_{index}", reset_less=True)
-        valid_2, bank_2 = Signal(name=f"valid_w_{index}"), Signal(name=f"bank_w_{index}")
-        old = Signal(signed(width), name=f"old_{index}", reset_less=True)
-        last = Signal(signed(width), name=f"last_{index}", reset_less=True)
-        repeat = Signal(name=f"repeat_{index}")
-        total = Signal(signed(width), name=f"total_{index}")
-        m.d.comb += total.eq(Mux(repeat, last, old) + product)
-        m.d.sync += [
-            id_2.eq(kernel_id),
-            valid_2.eq(valid),
-            bank_2.eq(bank),
-            last.eq(total),
-            repeat.eq(valid_2 & ~first & (kernel_id == id_2)),
-        ]
-        reads = []
-        for number in range(2):
-            memory = m.submodules[f"bank_{index}_{number}"] = Memory(shape=signed(width), depth=depth, init=[])
-            write, read = memory.write_port(), memory.read_port(domain="comb")
-            m.d.comb += [
-                write.en.eq(draining[number] | (valid_2 & (bank_2 == number))),
-                write.addr.eq(Mux(draining[number], drain_kid, id_2)),
-                write.data.eq(Mux(draining[number], 0, total)),
-                read.addr.eq(Mux(draining[number], drain_kid, kernel_id)),
-            ]
-            reads.append(read.data)
-        with m.If(first):
-            m.d.sync += old.eq(0)
-        with m.Else():
-            m.d.sync += old.eq(Mux(bank, reads[1], reads[0]))
-        drained = Signal(signed(width), name=f"drained_{index}", reset_less=True)
-        m.d.sync += [
-            drained.eq(Mux(drain_bank, reads[1], reads[0])),
-            self.next_sums[index].eq(self.sums[index] + drained),
-        ]
 
 
 def _times(value: Value, factor: int) -> Value:

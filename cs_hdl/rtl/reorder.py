@@ -10,6 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.plan.cost import memory_cost
 from cs_hdl.rtl.streams import index_width, value_shape, values_layout
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Reorder(wiring.Component):
         never refused: a place is taken beforehand with ``reserve`` while ``slot_free``.
     o: ``values_layout(dtype, lanes)``, ``ceil(channels / lanes)`` beats a position.
 
-    The first beat of a position is valid 3 cycles after its last write; one beat a cycle. A slot is
+    The first beat of a position is valid 4 cycles after its last write; one beat a cycle. A slot is
     free again once the values of its last beat have been read.
     """
 
@@ -77,8 +78,8 @@ class Reorder(wiring.Component):
         ]
         write_slot, read_slot = self._slot(m, "write_slot", written), self._slot(m, "read_slot", fetched)
 
-        # Two stages that move together: the addresses of a beat, then its values.
-        move, beat, pending = Signal(), Signal(range(max(beats, 2))), Signal()
+        # Three stages that move together: the addresses of a beat, what all columns have there, its values.
+        move, beat, pending, read = Signal(), Signal(range(max(beats, 2))), Signal(), Signal()
         last, pending_last = Signal(), Signal()
         m.d.comb += [
             freed.eq(move & pending & pending_last),
@@ -87,7 +88,12 @@ class Reorder(wiring.Component):
             fetched.eq(move & (complete != 0) & last),
         ]
         with m.If(move):
-            m.d.sync += [pending.eq(complete != 0), pending_last.eq(last), self.o.valid.eq(pending)]
+            m.d.sync += [
+                pending.eq(complete != 0),
+                pending_last.eq(last),
+                read.eq(pending),
+                self.o.valid.eq(read),
+            ]
             with m.If(complete != 0):
                 m.d.sync += beat.eq(beat + 1)
                 with m.If(last):
@@ -109,9 +115,10 @@ class Reorder(wiring.Component):
         channels = list(range(lane, len(self._places), self._lanes))
         used = sorted({self._places[channel][0] for channel in channels})
         address_width = index_width(self._depth)
-        select = Signal(range(max(len(used), 2)), name=f"select_{lane}")
-        address = Signal(address_width, name=f"address_{lane}")
-        slot, absent = Signal.like(read_slot, name=f"slot_{lane}"), Signal(name=f"absent_{lane}")
+        select = Signal(range(max(len(used), 2)), name=f"select_{lane}", reset_less=True)
+        address = Signal(address_width, name=f"address_{lane}", reset_less=True)
+        slot = Signal.like(read_slot, name=f"slot_{lane}", reset_less=True)
+        absent = Signal(name=f"absent_{lane}", reset_less=True)
         with m.If(move):
             m.d.sync += [slot.eq(read_slot), absent.eq(1)]
             with m.Switch(beat):
@@ -119,19 +126,27 @@ class Reorder(wiring.Component):
                     column, place = self._places[channel]
                     with m.Case(index):
                         m.d.sync += [select.eq(used.index(column)), address.eq(place), absent.eq(0)]
+        select_2 = Signal.like(select, name=f"select_2_{lane}", reset_less=True)
+        absent_2 = Signal.like(absent, name=f"absent_2_{lane}", reset_less=True)
         value = self.o.p.values[lane]
         with m.If(move):
-            m.d.sync += value.eq(0)
+            m.d.sync += [select_2.eq(select), absent_2.eq(absent), value.eq(0)]
         for number, column in enumerate(used):
+            shape, depth = value_shape(self._dtype), self._slots << address_width
+            # With the register behind it Yosys might take either; block RAM is for what it does not waste.
+            style = "block" if memory_cost(depth, shape.width).block_ram else "distributed"
             memory = m.submodules[f"memory_{lane}_{column}"] = Memory(
-                shape=value_shape(self._dtype), depth=self._slots << address_width, init=[]
+                shape=shape, depth=depth, init=[], attrs={"ram_style": style}
             )
             write, read = memory.write_port(), memory.read_port(domain="comb")
+            stored = Signal(value_shape(self._dtype), name=f"stored_{lane}_{column}", reset_less=True)
             m.d.comb += [
                 write.en.eq(self.write.valid),
                 write.addr.eq((write_slot << address_width) | self.write.address),
                 write.data.eq(self.write.values[column]),
                 read.addr.eq((slot << address_width) | address),
             ]
-            with m.If(move & ~absent & (select == number)):
-                m.d.sync += value.eq(read.data)
+            with m.If(move):
+                m.d.sync += stored.eq(read.data)
+            with m.If(move & ~absent_2 & (select_2 == number)):
+                m.d.sync += value.eq(stored)

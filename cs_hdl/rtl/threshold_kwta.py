@@ -14,6 +14,7 @@ from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.plan.select import threshold_interval, threshold_latency
+from cs_hdl.rtl.primitives.popcount import popcount
 from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width, pairs_layout, values_layout
 
@@ -167,7 +168,7 @@ class ThresholdKWTA(wiring.Component):
         for number, value in enumerate(values):
             hit = value >= candidate
             m.d.sync += hits[number].eq(hit & ~last if number >= of_last else hit)
-        m.d.sync += more.eq(sum(hits, Const(0)))
+        m.d.sync += more.eq(popcount(hits))
 
         # It starts at -k, so its sign says whether k values reach the candidate.
         width = max(self._winners.bit_length(), (self._features - self._winners).bit_length()) + 1

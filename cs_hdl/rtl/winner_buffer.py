@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.plan.select import first_give
+from cs_hdl.rtl.primitives.popcount import popcount
 from cs_hdl.rtl.streams import index_width, pairs_layout
 
 __all__ = ["WinnerBuffer"]
@@ -74,13 +75,13 @@ class WinnerBuffer(wiring.Component):
                 end1.eq(self.valid & (number == self._beats - 1)),
                 give1.eq(self.valid & (number == first_give(self._features, self._winners, self._lanes))),
                 wins1.eq(Mux(self.valid, self.wins, 0)),
-                count1.eq(_sum(self.wins)),
+                count1.eq(popcount(self.wins)),
             ]
             for lane in range(self._lanes):
                 m.d.sync += [
                     pairs1[lane].value.eq(self.values[lane]),
                     pairs1[lane].index.eq(self._index(offset, lane)),
-                    numbers1[lane].eq(_sum(self.wins[:lane])),
+                    numbers1[lane].eq(popcount(self.wins[:lane])),
                 ]
 
         # Step 2: its memory, and the row and column at which the beat's first winner goes.
@@ -170,11 +171,6 @@ class WinnerBuffer(wiring.Component):
             with m.If(give):
                 m.d.sync += left.eq(self._out_beats)
         return row, shown, is_last
-
-
-def _sum(bits: Sequence[Value] | Value) -> Value:
-    """The number of bits that are set."""
-    return sum(bits, Const(0))
 
 
 def _any(terms: Sequence[Value]) -> Value:

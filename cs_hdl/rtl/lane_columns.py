@@ -1,0 +1,220 @@
+"""Some set columns of a lane: their table, their multipliers and their accumulators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from cs_hdl.rtl.primitives.multiplier import RegisteredMultiplier
+from cs_hdl.rtl.primitives.registers import delayed
+from cs_hdl.rtl.streams import index_width
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
+
+    from cs_hdl.plan.lane_tables import LaneTable
+    from cs_hdl.plan.lanes import LanesPlan
+
+__all__ = ["LaneColumns", "step_layout"]
+
+
+def step_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
+    """What a lane does in one cycle: a value and the address of its weights, and what a command says."""
+    return data.StructLayout(
+        {
+            "value": value_shape,
+            "address": index_width(plan.table_depth),
+            "valid": 1,
+            "first": 1,
+            "bank": 1,
+            "drain": 1,
+            "drain_bank": 1,
+            "drain_kid": index_width(plan.kernels_per_set),
+        }
+    )
+
+
+class LaneColumns(wiring.Component):
+    """Looks up a weight and a kernel id for each of its set columns, multiplies, and adds by kernel id.
+
+    While one bank of accumulators is added to, the other is drained, kernel id by kernel id, which also clears
+    it; the drained sums of the lane before are added on the way.
+
+    Parameters
+    ----------
+    plan: the folding.
+    table: weights and kernel ids of the lane, and the bounds of its sums.
+    columns: which of its set columns.
+    value_shape: shape of an activation. sum_width: bits of the incoming partial sums.
+
+    Members
+    -------
+    step: ``step_layout``, one a cycle.
+    sums, next_sums: partial sums of a kernel for each column; a drain's sums leave
+        ``4 + spread_latency + rom_latency`` cycles after its step came in, and must come in one cycle before.
+    """
+
+    def __init__(
+        self, *, plan: LanesPlan, table: LaneTable, columns: range, value_shape: Shape, sum_width: int
+    ) -> None:
+        self._plan, self._table, self._columns = plan, table, columns
+        self._value_shape = value_shape
+        super().__init__(
+            {
+                "step": In(step_layout(plan, value_shape)),
+                "sums": In(data.ArrayLayout(signed(sum_width), len(columns))),
+                "next_sums": Out(data.ArrayLayout(signed(table.chain_width), len(columns))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        plan = self._plan
+        # Where a lane has several of these, each has registers of its own: no wire goes to all of them.
+        step = {
+            name: self._delayed(m, self.step[name], plan.spread_latency, f"step_{name}")[-1]
+            for name in self.step.shape().members
+        }
+        weights, kernel_ids = self._look_up(m, step["address"])
+        value = self._delayed(m, step["value"], plan.rom_latency, "value")[-1]
+        signals = {
+            name: self._delayed(m, step[name], plan.rom_latency + 1, name) for name in ("valid", "first", "bank")
+        }
+        drain = {
+            name: self._delayed(m, step[name], plan.rom_latency + 2, name)
+            for name in ("drain", "drain_bank", "drain_kid")
+        }
+        for index in range(len(self._columns)):
+            multiplier = RegisteredMultiplier(a_shape=self._value_shape, b_shape=signed(8))
+            m.submodules[f"multiply_{index}"] = multiplier
+            m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(weights[index]), multiplier.en.eq(1)]
+            self._accumulate(
+                m, index=index, product=multiplier.o, kernel_id=kernel_ids[index], signals=signals, drain=drain
+            )
+        return m
+
+    @staticmethod
+    def _delayed(m: Module, value: Value, cycles: int, name: str) -> list[Value]:
+        """As :func:`delayed`; only what makes something happen is reset."""
+        happens = name.removeprefix("step_") in ("valid", "drain")
+        return delayed(m, value, cycles, name=name, reset_less=not happens)
+
+    def _look_up(self, m: Module, address: Value) -> tuple[list[Value], list[Value]]:
+        """Weights and kernel ids of all set columns, ``rom_latency`` cycles after ``address``."""
+        plan = self._plan
+        word = 8 + plan.kernel_id_bits
+        columns = slice(self._columns.start, self._columns.stop)
+        weights = self._table.weights[:, columns].astype(int) & 0xFF
+        kernel_ids = self._table.kernel_ids[:, columns].astype(int) << 8
+        fields = (weights | kernel_ids if plan.kernel_id_bits else weights).tolist()
+        init = [sum(field << (word * place) for place, field in enumerate(row)) for row in fields]
+        packed = self._read_table(m, address, init, width=word * len(self._columns))
+        found = [packed[word * index : word * (index + 1)] for index in range(len(self._columns))]
+        return (
+            [field[:8].as_signed() for field in found],
+            [
+                field[8:] if plan.kernel_id_bits else Signal(1, name=f"no_kernel_id_{index}")
+                for index, field in enumerate(found)
+            ],
+        )
+
+    def _read_table(self, m: Module, address: Value, init: list[int], *, width: int) -> Value:
+        """The word at ``address`` of a table of constants.
+
+        Block RAM is slow to give what it has read, so a register stands behind each; a table that is deeper than
+        one block is cut into such, and which one was meant is chosen in a cycle of its own.
+        """
+        plan = self._plan
+        depth, banks = len(init), plan.table_banks
+        bank_depth = -(-depth // banks) if banks == 1 else plan.TABLE_BANK_DEPTH
+        words: list[Value] = []
+        for bank in range(banks):
+            part = init[bank * bank_depth : (bank + 1) * bank_depth]
+            memory = Memory(
+                shape=width,
+                depth=len(part),
+                init=part,
+                attrs={"rom_style": "block" if plan.table_in_block_ram else "logic"},
+            )
+            m.submodules["table" if banks == 1 else f"table_{bank}"] = memory
+            read = memory.read_port()
+            m.d.comb += read.addr.eq(address[: len(read.addr)])
+            behind = 1 if plan.table_in_block_ram else 0
+            words.append(delayed(m, read.data, behind, name=f"word_{bank}", reset_less=True)[-1])
+        if banks == 1:
+            return words[0]
+        chosen = delayed(m, address[(bank_depth - 1).bit_length() :], 2, name="table_bank", reset_less=True)[-1]
+        packed = Signal(width, reset_less=True)
+        m.d.sync += packed.eq(Array(words)[chosen])
+        return packed
+
+    def _accumulate(
+        self,
+        m: Module,
+        *,
+        index: int,
+        product: Value,
+        kernel_id: Value,
+        signals: dict[str, list[Value]],
+        drain: dict[str, list[Value]],
+    ) -> None:
+        """Read the accumulator in one cycle, add and write it back in the next; drain the other bank.
+
+        The last of ``signals`` come one cycle before ``product``, the last of ``drain`` together with it,
+        ``kernel_id`` two cycles before it: a bank's addresses and its enable are chosen a cycle ahead, so that
+        each memory hangs on registers of its own. Three hazards are met: the same kernel id twice in a row takes
+        the sum that is just being written; the first entry of a pass takes 0, since the drain that clears
+        its bank may end only in this very cycle; a drain starts a cycle behind the last accumulation.
+        """
+        width = self._table.accumulator_width
+        depth = max(2, self._plan.kernels_per_set)
+        id_1 = Signal.like(kernel_id, name=f"kernel_id_1_{index}", reset_less=True)
+        id_2 = Signal.like(kernel_id, name=f"kernel_id_2_{index}", reset_less=True)
+        valid, first, bank = (signals[name][-1] for name in ("valid", "first", "bank"))
+        valid_2 = Signal(name=f"valid_2_{index}")
+        old = Signal(signed(width), name=f"old_{index}", reset_less=True)
+        last = Signal(signed(width), name=f"last_{index}", reset_less=True)
+        repeat = Signal(name=f"repeat_{index}", reset_less=True)
+        total = Signal(signed(width), name=f"total_{index}")
+        m.d.comb += total.eq(Mux(repeat, last, old) + product)
+        m.d.sync += [
+            id_1.eq(kernel_id),
+            id_2.eq(id_1),
+            valid_2.eq(valid),
+            last.eq(total),
+            repeat.eq(valid_2 & ~first & (id_1 == id_2)),
+        ]
+        reads = []
+        for number in range(2):
+            memory = m.submodules[f"bank_{index}_{number}"] = Memory(shape=signed(width), depth=depth, init=[])
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            drains, enable = (Signal(name=f"{name}_{index}_{number}") for name in ("drains", "enable"))
+            read_address = Signal.like(read.addr, name=f"read_address_{index}_{number}", reset_less=True)
+            write_address = Signal.like(write.addr, name=f"write_address_{index}_{number}", reset_less=True)
+            drains_next = drain["drain"][-2] & (drain["drain_bank"][-2] == number)
+            m.d.sync += [
+                drains.eq(drains_next),
+                enable.eq(drains_next | (valid & (bank == number))),
+                read_address.eq(Mux(drains_next, drain["drain_kid"][-2], kernel_id)),
+                write_address.eq(Mux(drains_next, drain["drain_kid"][-2], id_1)),
+            ]
+            m.d.comb += [
+                write.en.eq(enable),
+                write.addr.eq(write_address),
+                write.data.eq(Mux(drains, 0, total)),
+                read.addr.eq(read_address),
+            ]
+            reads.append(read.data)
+        with m.If(first):
+            m.d.sync += old.eq(0)
+        with m.Else():
+            m.d.sync += old.eq(Mux(bank, reads[1], reads[0]))
+        drained = Signal(signed(width), name=f"drained_{index}", reset_less=True)
+        m.d.sync += [
+            drained.eq(Mux(drain["drain_bank"][-1], reads[1], reads[0])),
+            self.next_sums[index].eq(self.sums[index] + drained),
+        ]
