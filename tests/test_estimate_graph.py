@@ -99,4 +99,4 @@ def test_luts_belong_to_who_made_the_logic():
     first = graph.all_(bits[:4])
     graph.owner = "two"
     second = graph.parity(bits[4:])
-    assert graph.cover([first, second]) == {"one": 1, "two": 1, "": 0}
+    assert graph.cover([first, second]) == {("one", "and"): 1, ("two", "xor"): 1, ("", "and"): 0}

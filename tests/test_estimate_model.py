@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cs_hdl.build.alone import synthesise_alone
@@ -96,12 +97,14 @@ def test_tables_in_luts(depth, columns, expected):
 
 
 def test_the_fit_finds_the_coefficients_that_made_the_samples():
+    wanted = {"and_": 2, "xor": 1, "mux": 1.5, "enabled": 0.25, "leaves": 3, "deep": 5}
     zero = {"carry": 0, "lut_ram": 0, "ff": 0, "dsp": 0, "block_ram": 0}
-    samples = [
-        (Features(logic=a, leaves=b, deep=c, **zero), 2 * a + 3 * b + 5 * c)
-        for a, b, c in ((100, 20, 3), (300, 10, 0), (50, 200, 40), (120, 0, 9))
-    ]
-    assert fit_coefficients(samples) == pytest.approx({"logic": 2, "leaves": 3, "deep": 5})
+    rng = np.random.default_rng(1)
+    samples = []
+    for _ in range(12):
+        counts = {key: int(rng.integers(0, 400)) for key in wanted}
+        samples.append((Features(**counts, **zero), round(sum(wanted[key] * counts[key] for key in wanted), 2)))
+    assert fit_coefficients(samples) == pytest.approx(wanted, rel=1e-3)
 
 
 DESIGNS = load_results(RECORD)["designs"]

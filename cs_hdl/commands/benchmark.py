@@ -202,12 +202,14 @@ def _leaves(
 
 def _fit(record: dict[str, Any], *, as_json: bool) -> None:
     """Write the coefficients that suit the table best, and say how far off they are for it and the trials."""
-    from cs_hdl.estimate.model import COEFFICIENTS, Features, accuracy, fit_coefficients
+    from cs_hdl.estimate.model import COEFFICIENTS, Features, accuracy, fit_coefficients, model_digest
     from cs_hdl.files import write_aside
 
     names = {entry.name for entry in TABLE}
     samples = [
-        (Features(**d["features"]), d["lut4"]) for d in record["designs"] if d["name"] in names and "features" in d
+        (Features(**d["features"]), d["lut4"])
+        for d in record["designs"]
+        if d["name"] in names and d.get("model") == model_digest()
     ]
     if len(samples) < 10:
         raise InputError(f"{len(samples)} designs in the record, too few to fit; run scripts/benchmark first")

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-__all__ = ["FALSE", "TRUE", "UNKNOWN", "Graph"]
+__all__ = ["FALSE", "LOGIC_KINDS", "TRUE", "UNKNOWN", "Graph"]
 
 FALSE, TRUE = 0, 1
 #: May be either (so may its inverse, -1): a multiplexer with such an input is none.
 UNKNOWN = -2
 _LEAF, _AND, _XOR, _MUX = range(4)
+#: What the LUTs of a cover are counted by: the last function in each.
+LOGIC_KINDS = ("and", "xor", "mux")
 #: Inputs of a LUT, and covers kept of each node.
 _INPUTS = 4
 _KEPT = 4
@@ -169,8 +171,8 @@ class Graph:
             result = self.xor(result, bit)
         return result
 
-    def cover(self, roots: Sequence[int]) -> Counter[str]:
-        """LUTs of :data:`_INPUTS` inputs that make all ``roots``, by owner; an inverter alone is one too.
+    def cover(self, roots: Sequence[int]) -> Counter[tuple[str, str]]:
+        """LUTs of :data:`_INPUTS` inputs that make all ``roots``, by owner and kind; an inverter alone is one too.
 
         Of all covers that are looked at, the one of the least area flow is taken.
 
@@ -196,16 +198,16 @@ class Graph:
             flow[number] = best[0][0] / fanout[number]
             cuts[number] = [cut for _, _, cut in best] + [(number,)]
         used: set[int] = set()
-        luts: Counter[str] = Counter()
+        luts: Counter[tuple[str, str]] = Counter()
         todo = [bit >> 1 for bit in roots if bit > TRUE]
         while todo:
             number = todo.pop()
             if number in used or nodes[number][0] == _LEAF:
                 continue
             used.add(number)
-            luts[self._owners[number]] += _luts(cuts[number][0])
+            luts[self._owners[number], LOGIC_KINDS[nodes[number][0] - 1]] += _luts(cuts[number][0])
             todo.extend(cuts[number][0])
-        luts[""] += len({bit for bit in roots if bit > TRUE and bit & 1 and nodes[bit >> 1][0] == _LEAF})
+        luts["", "and"] += len({bit for bit in roots if bit > TRUE and bit & 1 and nodes[bit >> 1][0] == _LEAF})
         return luts
 
     @staticmethod

@@ -27,11 +27,15 @@ COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 class Features:
     """What the model multiplies by its coefficients to get LUT4s, and what it takes as it is.
 
-    ``logic`` counts the LUTs of a cover of the logic, ``leaves`` and ``deep`` LUTs and
-    deep columns of the tables that go into LUTs (see :func:`cs_hdl.estimate.tables.table_features`).
+    ``and_``, ``xor`` and ``mux`` count the LUTs of a cover of the logic by their last function, ``enabled`` the
+    registers with a clock enable, ``leaves`` and ``deep`` LUTs and deep columns of the tables that go into LUTs
+    (see :func:`cs_hdl.estimate.tables.table_features`).
     """
 
-    logic: int
+    and_: int
+    xor: int
+    mux: int
+    enabled: int
     leaves: int
     deep: int
     carry: int
@@ -44,7 +48,7 @@ class Features:
         return Features(**{key: getattr(self, key) + getattr(other, key) for key in self.__dataclass_fields__})
 
 
-_LUT_FEATURES = ("logic", "leaves", "deep")
+_LUT_FEATURES = ("and_", "xor", "mux", "enabled", "leaves", "deep")
 
 
 def features_of(modules: Mapping[str, Any], top: str) -> dict[str, Features]:
@@ -63,7 +67,7 @@ def features_of(modules: Mapping[str, Any], top: str) -> dict[str, Features]:
 
 def total(features: Iterable[Features], *, start: Features | None = None) -> Features:
     """All of them together."""
-    none = Features(logic=0, leaves=0, deep=0, carry=0, lut_ram=0, ff=0, dsp=0, block_ram=0)
+    none = Features(and_=0, xor=0, mux=0, enabled=0, leaves=0, deep=0, carry=0, lut_ram=0, ff=0, dsp=0, block_ram=0)
     return sum(features, start=start or none)
 
 
@@ -73,7 +77,8 @@ def _own(module: Module, part: str) -> Features:
         if name == part:
             leaf, column, distinct = table_features(table)
             leaves, deep, registers = leaves + leaf, deep + column, registers + distinct
-    kinds = {kind: module.counts[part, kind] for kind in ("logic", "carry", "lut_ram", "ff", "dsp", "block_ram")}
+    counted = ("and", "xor", "mux", "enabled", "carry", "lut_ram", "ff", "dsp", "block_ram")
+    kinds = {"and_" if kind == "and" else kind: module.counts[part, kind] for kind in counted}
     # A table is read into registers.
     kinds["ff"] += registers
     return Features(leaves=leaves, deep=deep, **kinds)
@@ -122,7 +127,7 @@ def accuracy(designs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     coefficients = load_coefficients()
     found = []
     for design in designs:
-        if "features" not in design:
+        if "features" not in design or design.get("model") != model_digest():
             continue
         cells = asdict(predict(Features(**design["features"]), coefficients))
         found.append({"name": design["name"], **{key: (value, design[key]) for key, value in cells.items()}})

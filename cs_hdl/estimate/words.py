@@ -34,10 +34,10 @@ class Table:
 class Module:
     """What an elaborated module consists of.
 
-    ``counts[part, kind]`` says how many of a kind (``logic``: LUTs that cover its logic, tables aside;
-    ``ff``, ``carry``, ``lut_ram``, ``dsp``, ``block_ram``) the part takes that was a submodule of that
-    name before it was flattened ("" where none is known). ``tables`` and ``instances`` (modules of the
-    design below it) come with their part too.
+    ``counts[part, kind]`` says how many of a kind the part takes that was a submodule of that name before it was
+    flattened ("" where none is known): ``and``, ``xor``, ``mux`` are LUTs that cover its logic, tables aside, by
+    their last function; ``ff``, and those of them that are ``enabled``; ``carry``, ``lut_ram``, ``dsp``,
+    ``block_ram``. ``tables`` and ``instances`` (modules of the design below it) come with their part too.
     """
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -110,12 +110,12 @@ class _Reader:
                 module.instances.append((self._part(name), kind))
         for name, columns in self._columns.items():
             module.tables.append((self._part(name), self._table(name, columns)))
-        for name, _ in self._registers:
+        for (name, _), (_, _, _, _, controls) in self._registers.items():
             module.counts[self._part(name), "ff"] += 1
+            module.counts[self._part(name), "enabled"] += any(port == "EN" for port, _ in controls)
         for name, highest in self._slices.items():
             module.counts[self._part(name), "carry"] += highest // 2 + 1
-        for part, luts in self._graph.cover(self._roots).items():
-            module.counts[part, "logic"] += luts
+        module.counts.update(self._graph.cover(self._roots))
         return module
 
     def _part(self, name: str) -> str:
