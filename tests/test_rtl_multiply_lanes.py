@@ -161,6 +161,11 @@ CASES = {
     "scales that take different times": Case(multipliers=(1,) * 4 + (3,) * 8),
     "two engines": Case(winners=2, grid=(3, 1, 1), engines=2),
     "engines, the last group short": Case(shape=(5, 7, 4), grid=(1, 3, 1), engines=3, output_lanes=4, passes=2),
+    "engines share what is read": Case(winners=2, shape=(5, 7, 4), grid=(1, 3, 1), engines=4),
+    "engines share, rows, padding": Case(shape=(5, 6, 3), grid=(3, 3, 1), engines=2, padding=(1, 1, 1, 1), passes=2),
+    "engines share, lanes of two columns, stride 2": Case(
+        winners=2, shape=(6, 9, 4), kernel=(2, 4), grid=(2, 2, 1), stride=(1, 2), engines=3
+    ),
     "engines, stride and padding": Case(
         shape=(7, 9, 6), winners=3, beat=3, engines=4, stride=(2, 2), padding=(1, 2, 1, 1), output_lanes=5
     ),

@@ -1,4 +1,4 @@
-"""The trained models that the package ships. All that is said of a model is read from its ONNX file."""
+"""The models that the package ships. All that is said of a model is read from its ONNX file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cs_hdl.network import Tensor
 __all__ = ["Model", "find_model", "models"]
 
 _FOLDER = Path(__file__).resolve().parent
-_FILES = ("digits.onnx",)
+_FILES = ("digits.onnx", "gsc.onnx")
 
 
 @dataclass(frozen=True, kw_only=True)

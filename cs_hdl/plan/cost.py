@@ -78,7 +78,8 @@ def lanes_cost(plan: LanesPlan) -> Cost:
     word, entry = plan.table_width, plan.entry_width
     accumulator = 20
     lut_ram = 2 * -(-plan.kernels_per_set // 16) * -(-accumulator // 4) * 4
-    lane = Cost(lut=60 + plan.beat * entry / 2) + memory_cost(plan.ring_rows * plan.row_pitch, plan.beat * entry)
+    fetch = Cost(lut=60 + plan.beat * entry / 2) + memory_cost(plan.ring_rows * plan.row_pitch, plan.beat * entry)
+    lane = Cost()
     if plan.table_in_block_ram:
         lane += Cost(block_ram=_table_block_rams(plan))
     else:
@@ -89,7 +90,7 @@ def lanes_cost(plan: LanesPlan) -> Cost:
     behind = 60 + (accumulator if plan.merge_latency else 0)
     engine = Cost(lut=100 + plan.set_columns * behind) + lane * plan.lanes + reorder
     gather = plan.engines * plan.output_lanes * 4 if plan.engines > 1 else 0
-    return Cost(lut=150 + gather) + engine * plan.engines
+    return Cost(lut=150 + gather) + engine * plan.engines + fetch * plan.fetching_lanes
 
 
 def constants_cost(graph: AdderGraph, *, outputs: int, taps: int) -> Cost:

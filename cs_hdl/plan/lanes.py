@@ -200,6 +200,24 @@ class LanesPlan:
         return 1 if len(self.column_groups) > 1 else 0
 
     @property
+    def shared_fetch(self) -> bool:
+        """Whether a lane reads what its right neighbour in the engine before has read: both are at the same column."""
+        neighbours = self.engines > 1 and self.columns > 1 and self.slices == 1
+        return neighbours and self.geometry.stride[1] == self.lane_columns
+
+    @property
+    def fetching_lanes(self) -> int:
+        """Lanes of all engines that read activations, each from a memory of its own."""
+        if self.shared_fetch:
+            return self.rows * (self.columns + self.engines - 1)
+        return self.lanes * self.engines
+
+    @property
+    def engine_delay(self) -> int:
+        """Cycles that an engine is behind the one before: a lane must be a cycle behind the one it shares with."""
+        return 2 if self.shared_fetch else 1
+
+    @property
     def entry_width(self) -> int:
         """Bits of an entry in a lane's memory: a value and, of winners, its channel."""
         return 8 + ((self.geometry.shape[2] - 1).bit_length() if self.sparse else 0)

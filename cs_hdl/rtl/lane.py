@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -86,6 +86,7 @@ class Lane(wiring.Component):
     table: weights and kernel ids of this lane, and the bounds of its sums.
     row, column, part: place of the lane in the grid (kernel rows, kernel columns, slices of entries).
     engine: which of the neighbouring output columns it works on.
+    borrows: it reads no activations, but does what its neighbour in the engine before did a cycle ago.
     value_shape: shape of an activation, ``unsigned(8)`` or ``signed(8)``.
     sum_width: bits of the incoming partial sums.
 
@@ -93,6 +94,8 @@ class Lane(wiring.Component):
     -------
     command, next_command: in and out, ``command_layout``; out is one cycle later.
     write: ``write_layout``, straight into the activation memory.
+    step, next_step: only where ``plan.shared_fetch``, ``step_layout``: what is borrowed; and, a cycle later, what this
+        lane does itself.
     sums, next_sums: partial sums of ``set_columns`` kernels; a drain command's sums leave
         ``7 + memory_latency + spread_latency + rom_latency`` cycles after the command came in, and must come in
         one cycle before.
@@ -111,18 +114,20 @@ class Lane(wiring.Component):
         value_shape: Shape,
         sum_width: int,
         engine: int = 0,
+        borrows: bool = False,
     ) -> None:
         self._plan, self._table = plan, table
-        self._row, self._part = row, part
+        self._row, self._part, self._borrows = row, part, borrows
         #: How many columns of the input the lane's first tap lies right of the command's.
         self._shift = column * plan.lane_columns + engine * plan.geometry.stride[1]
         self._value_shape, self._sum_width = value_shape, sum_width
-        command = command_layout(plan)
+        command, step = command_layout(plan), step_layout(plan, value_shape)
         super().__init__(
             {
                 "command": In(command),
                 "next_command": Out(command),
                 "write": In(write_layout(plan, value_shape)),
+                **({"step": In(step), "next_step": Out(step)} if plan.shared_fetch else {}),
                 "sums": In(data.ArrayLayout(signed(sum_width), plan.set_columns)),
                 "next_sums": Out(data.ArrayLayout(signed(table.chain_width), plan.set_columns)),
             }
@@ -132,12 +137,9 @@ class Lane(wiring.Component):
         m = Module()
         plan, command = self._plan, self.command
         m.d.sync += self.next_command.eq(command)
-        value, address = self._fetch(m)
-        # Three stages and the memory, from the command to the address in the table.
-        step = Signal(step_layout(plan, self._value_shape))
-        m.d.comb += [step.value.eq(self._delayed(m, value, 1, "value")[-1]), step.address.eq(address)]
-        for name in ("valid", "first", "bank", "drain", "drain_bank", "drain_kid"):
-            m.d.comb += step[name].eq(self._delayed(m, command[name], 3 + plan.memory_latency, name)[-1])
+        step = self.step if self._borrows else self._make_step(m)
+        if plan.shared_fetch:
+            m.d.sync += self.next_step.eq(step)
         for number, columns in enumerate(plan.column_groups):
             group = LaneColumns(
                 plan=plan,
@@ -154,6 +156,16 @@ class Lane(wiring.Component):
                     self.next_sums[column].eq(group.next_sums[place]),
                 ]
         return m
+
+    def _make_step(self, m: Module) -> Any:
+        """What the command says, ``3 + memory_latency`` cycles later."""
+        plan, command = self._plan, self.command
+        value, address = self._fetch(m)
+        step = Signal(step_layout(plan, self._value_shape))
+        m.d.comb += [step.value.eq(self._delayed(m, value, 1, "value")[-1]), step.address.eq(address)]
+        for name in ("valid", "first", "bank", "drain", "drain_bank", "drain_kid"):
+            m.d.comb += step[name].eq(self._delayed(m, command[name], 3 + plan.memory_latency, name)[-1])
+        return step
 
     @staticmethod
     def _delayed(m: Module, value: Value, cycles: int, name: str) -> list[Value]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from cs_hdl.plan.lane_timing import column_kernels
 from cs_hdl.rtl.lane import Lane, command_layout, write_layout
+from cs_hdl.rtl.lane_columns import step_layout
 from cs_hdl.rtl.lane_control import tag_layout
 from cs_hdl.rtl.merge_guests import MergeGuests
 from cs_hdl.rtl.primitives.registers import delayed
@@ -43,7 +44,9 @@ class LaneChain(wiring.Component):
     Members
     -------
     command, tag, write: from the control and the writer, or from the engine before.
-    next_command, next_tag, next_write: the same a cycle later, for the engine behind.
+    next_command, next_tag, next_write: the same for the engine behind, ``engine_delay`` cycles later (a write one).
+    steps, next_steps: only where ``plan.shared_fetch``: what the lanes of the engine before do, a cycle ago, and
+        what these do, for the engine behind.
     slot_free, reserve: see :class:`~cs_hdl.rtl.reorder.Reorder`.
     o: ``values_layout(output_dtype, plan.output_lanes)``.
     """
@@ -64,6 +67,7 @@ class LaneChain(wiring.Component):
         self._biases, self._requantise = biases, requantise
         self._dtype, self._output_dtype = dtype, output_dtype
         command, tag, write = command_layout(plan), tag_layout(plan), write_layout(plan, value_shape(dtype))
+        steps = data.ArrayLayout(step_layout(plan, value_shape(dtype)), plan.lanes)
         super().__init__(
             {
                 "command": In(command),
@@ -72,6 +76,7 @@ class LaneChain(wiring.Component):
                 "next_command": Out(command),
                 "next_tag": Out(tag),
                 "next_write": Out(write),
+                **({"steps": In(steps), "next_steps": Out(steps)} if plan.shared_fetch else {}),
                 "slot_free": Out(1),
                 "reserve": In(1),
                 "o": Out(stream.Signature(values_layout(output_dtype, plan.output_lanes))),
@@ -113,7 +118,8 @@ class LaneChain(wiring.Component):
             reorder.write.address.eq(delayed(m, address, latency, name="write_address")[-1]),
         ]
         if self._engine < plan.engines - 1:
-            m.d.sync += [self.next_tag.eq(self.tag), self.next_write.eq(self.write)]
+            m.d.sync += self.next_write.eq(self.write)
+            m.d.comb += self.next_tag.eq(delayed(m, self.tag, plan.engine_delay, name="next_tag")[-1])
         return m
 
     def _lanes(self, m: Module) -> Value:
@@ -134,14 +140,21 @@ class LaneChain(wiring.Component):
                 value_shape=value_shape(self._dtype),
                 sum_width=sum_width,
                 engine=self._engine,
+                # The lane to the right, in the engine before, was at the same column a cycle ago.
+                borrows=(borrows := plan.shared_fetch and self._engine > 0 and column < plan.columns - 1),
             )
             m.submodules[f"lane_{index}"] = lane
+            if borrows:
+                m.d.comb += lane.step.eq(self.steps[index + 1])
+            if plan.shared_fetch:
+                m.d.comb += self.next_steps[index].eq(lane.next_step)
             m.d.comb += [lane.command.eq(command), lane.write.eq(self.write)]
             if sums is not None:
                 m.d.comb += lane.sums.eq(sums)
             command, sums, sum_width = lane.next_command, lane.next_sums, table.chain_width
             if index == 0 and self._engine < plan.engines - 1:
-                m.d.comb += self.next_command.eq(lane.next_command)
+                later = delayed(m, lane.next_command, plan.engine_delay - 1, name="next_command")[-1]
+                m.d.comb += self.next_command.eq(later)
         assert sums is not None
         return sums
 

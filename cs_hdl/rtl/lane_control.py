@@ -40,7 +40,7 @@ class LaneControl(wiring.Component):
     the other way round, with no bubble. After reset both banks are drained once without a result, since
     LUT RAM has no reset.
 
-    All engines follow the same commands, each a cycle behind the one before and one output column on.
+    All engines follow the same commands, each ``engine_delay`` cycles behind the one before and one output column on.
 
     Members
     -------
@@ -188,7 +188,7 @@ class LaneControl(wiring.Component):
             m.d.comb += release.eq(released)
         late: Value = release
         # The last lane of the last engine reads its entry this much later than the command was made.
-        for cycle in range(plan.lanes + plan.engines + 2):
+        for cycle in range(plan.lanes + plan.engines * plan.engine_delay + 2):
             stage = Signal(range(most + 1), name=f"release_{cycle}")
             m.d.sync += stage.eq(late)
             late = stage

@@ -90,6 +90,8 @@ class MultiplyLanes(wiring.Component):
                 chain.tag.eq(before.next_tag),
                 chain.write.eq(before.next_write),
             ]
+            if plan.shared_fetch:
+                m.d.comb += chain.steps.eq(before.next_steps)
         self._output(m, chains)
         return m
 
