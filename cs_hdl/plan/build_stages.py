@@ -120,6 +120,9 @@ class StageBuilder:
     def _input(self) -> int:
         """Values a beat of the input: what the first consumer wants, without partly empty beats."""
         tensor = self._network.input
+        columns = self._input_columns()
+        if columns > 1:
+            return columns * tensor.shape[2]
         lanes = consumer_lanes(self._network, 0, self._cycles)
         if lanes is None:
             raise Infeasible
@@ -132,6 +135,13 @@ class StageBuilder:
         if not wider:
             raise Infeasible
         return wider[0]
+
+    def _input_columns(self) -> int:
+        """Positions of a beat of the input: several where the first layer must be faster than its raster."""
+        layer, tensor = self._network.layers[0], self._network.input
+        if not isinstance(layer, WeightLayer) or not self._may_be_constants(0, layer):
+            return 1
+        return weight_geometry(layer, tensor).window_columns(self._cycles) or 1
 
     def _end(self) -> None:
         """The output border takes dense values, and no beat that is partly empty in the middle of a word."""
@@ -184,18 +194,14 @@ class StageBuilder:
         """Constants where they keep within the cycles, and lanes do not or cost more."""
         tensor = self._network.tensors[index]
         geometry = weight_geometry(layer, tensor)
-        height, width = geometry.raster
-        nonzeros = int((layer.weights != 0).sum())
-        if (
-            self._mode == "dense"
-            or tensor.winners is not None
-            or geometry.padding[0] >= geometry.kernel[0]
-            or geometry.padding[1] >= geometry.kernel[1]
-            or nonzeros > _MOST_CONSTANTS
-            or geometry.taps * tensor.shape[2] > _MOST_WINDOW_VALUES
-            or height * width > self._cycles
-        ):
+        if not self._may_be_constants(index, layer):
             return False
+        if self._lanes > tensor.shape[2]:
+            return True  # the input's beats hold several positions, for this
+        height, width = geometry.raster
+        if height * width > self._cycles:
+            return False
+        nonzeros = int((layer.weights != 0).sum())
         lanes = self._fold(index, layer, output_lanes=1)
         weight = math.inf if lanes is None else lanes_cost(lanes).logic_weight
         if weight < _LEAST_LUTS_PER_CONSTANT * nonzeros:
@@ -203,6 +209,19 @@ class StageBuilder:
         graph = constants_graph(layer, tensor.shape, tensor.dtype)
         own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
         return own.logic_weight < weight
+
+    def _may_be_constants(self, index: int, layer: WeightLayer) -> bool:
+        """Whether adders could do it, in whatever number of cycles."""
+        tensor = self._network.tensors[index]
+        geometry = weight_geometry(layer, tensor)
+        return (
+            self._mode != "dense"
+            and tensor.winners is None
+            and geometry.padding[0] < geometry.kernel[0]
+            and geometry.padding[1] < geometry.kernel[1]
+            and int((layer.weights != 0).sum()) <= _MOST_CONSTANTS
+            and geometry.taps * tensor.shape[2] <= _MOST_WINDOW_VALUES
+        )
 
     def _fold(self, index: int, layer: WeightLayer, *, output_lanes: int, spanning: bool = True) -> LanesPlan | None:
         tensor = self._network.tensors[index]
@@ -245,10 +264,14 @@ class StageBuilder:
         geometry = weight_geometry(layer, tensor)
         height, width = geometry.raster
         graph = constants_graph(layer, tensor.shape, tensor.dtype)
-        self._push(
-            ConstantsStage(layer=index, cycles=height * width, geometry=geometry),
-            constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * channels),
-        )
+        cost = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * channels)
+        columns, cycles = max(1, self._lanes // channels), height * width
+        if columns > 1:
+            cycles = geometry.wide_cycles(columns)
+            # Each held bit has a multiplexer.
+            cost += _lines_cost(geometry, columns * channels, 1) * 1
+            cost += Cost(lut=16 * channels * geometry.kernel[0] * (columns + geometry.kernel[1]))
+        self._push(ConstantsStage(layer=index, cycles=cycles, geometry=geometry, columns=columns), cost)
         self._lanes = layer.out_channels
 
     def _multiply(self, index: int, layer: WeightLayer) -> None:

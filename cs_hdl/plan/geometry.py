@@ -53,6 +53,20 @@ class Geometry:
         columns = self.kernel[1] - 1 - self.padding[1]
         return (rows * self.raster[1] + columns) * beats
 
+    def wide_cycles(self, columns: int) -> int:
+        """Cycles of a window whose beats hold ``columns`` positions: see ``rtl.primitives.wide_window``."""
+        return self.positions + (self.shape[0] - self.out[0]) * (self.shape[1] // columns)
+
+    def window_columns(self, cycles: int) -> int | None:
+        """The fewest columns that a window must take at once to keep within ``cycles``; None where none are enough."""
+        height, width = self.raster
+        if height * width <= cycles:
+            return 1
+        if any(self.padding) or self.stride[1] != 1:
+            return None
+        wide = (n for n in range(max(2, self.kernel[1]), self.shape[1] + 1) if self.shape[1] % n == 0)
+        return next((columns for columns in wide if self.wide_cycles(columns) <= cycles), None)
+
     @property
     def taps(self) -> int:
         """Positions of the kernel."""

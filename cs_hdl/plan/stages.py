@@ -41,9 +41,13 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantsStage(Stage):
-    """Window and constant multipliers: one output position a cycle."""
+    """Window and constant multipliers: one output position a cycle.
+
+    ``columns`` is the number of positions in a beat of the input; more than one only at the network's input.
+    """
 
     geometry: Geometry
+    columns: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

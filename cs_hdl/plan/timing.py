@@ -149,7 +149,24 @@ def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:
     assert isinstance(layer, WeightLayer)
     graph = constants_graph(layer, tensor.shape, tensor.dtype)
     latencies = (channel_scale(layer.requantise, [channel]).latency for channel in range(layer.out_channels))
-    return _window_times(stage.geometry, 1, times) + graph.latency + max(latencies)
+    wide = stage.columns > 1
+    windows = _wide_window_times(stage, times) if wide else _window_times(stage.geometry, 1, times)
+    return windows + graph.latency + max(latencies)
+
+
+def _wide_window_times(stage: ConstantsStage, times: Times) -> Times:
+    """A beat is taken when the windows of the one before are given, which come one a cycle."""
+    geometry, columns = stage.geometry, stage.columns
+    last_rows = {geometry.kernel[0] - 1 + row * geometry.stride[0] for row in range(geometry.out[0])}
+    beats = geometry.shape[1] // columns
+    free, result = np.iinfo(np.int64).min // 2, []
+    for index, offered in enumerate(times):
+        row, beat = divmod(index, beats)
+        windows = (columns if beat else columns - geometry.kernel[1] + 1) if row in last_rows else 0
+        taken = max(int(offered), free)
+        result.append(taken + 1 + np.arange(windows, dtype=np.int64))
+        free = taken + max(windows, 1)
+    return np.concatenate(result)
 
 
 def _threshold_times(stage: ThresholdKWTAStage, times: Times) -> Times:

@@ -36,6 +36,7 @@ from cs_hdl.rtl.multiply_constants import MultiplyConstants
 from cs_hdl.rtl.multiply_lanes import MultiplyLanes
 from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.register_slice import RegisterSlice
+from cs_hdl.rtl.primitives.wide_window import WideWindow
 from cs_hdl.rtl.primitives.window import Window
 from cs_hdl.rtl.rechunk import Narrow, Widen
 from cs_hdl.rtl.residual import ResidualBlock
@@ -160,10 +161,14 @@ def _constants(plan: Plan, stage: ConstantsStage) -> Chain:
         requantise=layer.requantise,
         output_dtype=plan.network.tensors[stage.layer + 1].dtype,
     )
-    return Chain(
-        window=Window(geometry=stage.geometry, lanes=tensor.shape[2], beats=1, dtype=tensor.dtype),
-        multiply=multiply,
-    )
+    window: Window | WideWindow
+    if stage.columns > 1:
+        window = WideWindow(
+            geometry=stage.geometry, columns=stage.columns, channels=tensor.shape[2], dtype=tensor.dtype
+        )
+    else:
+        window = Window(geometry=stage.geometry, lanes=tensor.shape[2], beats=1, dtype=tensor.dtype)
+    return Chain(window=window, multiply=multiply)
 
 
 def _lanes(plan: Plan, stage: LanesStage) -> MultiplyLanes:

@@ -1,0 +1,126 @@
+"""A window over a raster that comes several columns at a time: faster than the raster, a window a cycle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from cs_hdl.rtl.primitives.delay_line import DelayLine
+from cs_hdl.rtl.primitives.window import window_layout
+from cs_hdl.rtl.streams import value_shape, values_layout
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
+
+    from cs_hdl.plan.geometry import Geometry
+
+__all__ = ["WideWindow"]
+
+
+class WideWindow(wiring.Component):
+    """Slides a kernel over words whose beats hold ``columns`` neighbouring positions of a row.
+
+    A step takes a beat; its windows then leave one a cycle, while the registers shift by a column. A row that
+    completes no output row passes at a beat a cycle, so a word takes ``positions`` cycles and a few.
+
+    Parameters
+    ----------
+    geometry: the kernel, without padding, one column on at a time.
+    columns: positions of a beat; they divide the input's width and are no fewer than the kernel's columns.
+    channels: of a position; dtype: of a value.
+
+    Members
+    -------
+    i: ``values_layout(dtype, columns * channels)``, position by position, raster order.
+    o: ``window_layout``, one for each output position.
+
+    Initiation interval: ``interval`` cycles a word. A window's last column is in the beat that was taken the
+    cycle before the first window of that beat.
+    """
+
+    def __init__(self, *, geometry: Geometry, columns: int, channels: int, dtype: str) -> None:
+        if any(geometry.padding) or geometry.stride[1] != 1:
+            raise ValueError(f"{geometry!r}: a wide window knows no padding and moves on by one column")
+        if geometry.shape[1] % columns or columns < geometry.kernel[1]:
+            raise ValueError(
+                f"{columns} columns a beat must divide the width {geometry.shape[1]} and hold the kernel's "
+                f"{geometry.kernel[1]}"
+            )
+        self._geometry, self._columns, self._channels, self._dtype = geometry, columns, channels, dtype
+        self._beats = geometry.shape[1] // columns
+        super().__init__(
+            {
+                "i": In(stream.Signature(values_layout(dtype, columns * channels))),
+                "o": Out(stream.Signature(window_layout(geometry, lanes=channels, dtype=dtype))),
+            }
+        )
+
+    @property
+    def interval(self) -> int:
+        """Cycles from one word to the next."""
+        return self._geometry.wide_cycles(self._columns)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        kernel_width = self._geometry.kernel[1]
+        move, step = Signal(), Signal()
+        left = Signal(range(self._columns))  # windows of this beat behind the one that is given
+        m.d.comb += [
+            move.eq(self.o.ready | ~self.o.valid),
+            self.i.ready.eq(move & (left == 0)),
+            step.eq(self.i.ready & self.i.valid),
+        ]
+        row_start, gives = self._place(m, step)
+        with m.If(move):
+            m.d.sync += self.o.valid.eq(Mux(left == 0, step & gives, 1))
+            with m.If(left != 0):
+                m.d.sync += left.eq(left - 1)
+        with m.If(step & gives):
+            m.d.sync += left.eq(Mux(row_start, self._columns - kernel_width, self._columns - 1))
+
+        width = value_shape(self._dtype).width * self._channels
+        for row, slab in enumerate(self._rows(m, step)):
+            fresh = [slab[column * width : (column + 1) * width] for column in range(self._columns)]
+            held = [
+                Signal(width, name=f"held_{row}_{column}", reset_less=True)
+                for column in range(kernel_width - 1 + self._columns)
+            ]
+            for column, register in enumerate(held):
+                # Behind the last beat's last window comes the new beat; at the start of a row nothing is before it.
+                after: Value = held[column + 1] if column + 1 < len(held) else register
+                on: Value = after if column < kernel_width - 1 else fresh[column - kernel_width + 1]
+                first: Value = fresh[column] if column < self._columns else on
+                with m.If(step):
+                    m.d.sync += register.eq(Mux(row_start, first, on))
+                with m.Elif(move & (left != 0)):
+                    m.d.sync += register.eq(after)
+            for column in range(kernel_width):
+                m.d.comb += self.o.payload.taps[row * kernel_width + column].as_value().eq(held[column])
+        return m
+
+    def _place(self, m: Module, step: Value) -> tuple[Value, Value]:
+        """Whether the beat is a row's first, and whether its row completes an output row."""
+        geometry = self._geometry
+        beat, y = Signal(range(max(self._beats, 2))), Signal(range(max(geometry.shape[0], 2)))
+        with m.If(step):
+            m.d.sync += beat.eq(beat + 1)
+            with m.If(beat == self._beats - 1):
+                m.d.sync += [beat.eq(0), y.eq(Mux(y == geometry.shape[0] - 1, 0, y + 1))]
+        ends = [geometry.kernel[0] - 1 + row * geometry.stride[0] for row in range(geometry.out[0])]
+        gives = Array(int(row in ends) for row in range(geometry.shape[0]))[y]
+        return beat == 0, gives
+
+    def _rows(self, m: Module, step: Value) -> list[Value]:
+        """The beat that comes in, last, and what stood above it in the rows before."""
+        rows: list[Value] = [self.i.payload.as_value()]
+        above = self._geometry.kernel[0] - 1
+        if above:
+            bits = len(rows[0])
+            lines = m.submodules.rows = DelayLine(shape=above * bits, length=self._beats)
+            rows += [lines.o[row * bits : (row + 1) * bits] for row in range(above)]
+            m.d.comb += [lines.en.eq(step), lines.i.eq(Cat(*rows[:-1]))]
+        rows.reverse()
+        return rows
