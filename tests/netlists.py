@@ -12,6 +12,7 @@ from typing import Any
 
 from cs_hdl.board.catalogue import device_limits
 from cs_hdl.build.cells import swap_multiplier
+from cs_hdl.build.output_registers import absorb_into_netlist
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.synthesis import SCRIPT
 from cs_hdl.build.tools import require_tool
@@ -65,8 +66,11 @@ def synthesise_design(plan: Plan, design: Path, folder: Path) -> Synthesised:
     (folder / "design.v").write_text(swap_multiplier((design / "design.v").read_text(), "ecp5"))
     script = SCRIPT.replace("read_rtlil top.il\n", "").replace("-top top ", "-top cs_accelerator ")
     assert script.count("cs_accelerator") == 1 and "top.il" not in script
-    (folder / "synthesis.ys").write_text(f"{script}\nwrite_verilog -noattr netlist.v\n")
+    (folder / "synthesis.ys").write_text(script)
     run_tool(require_tool("yosys"), ["synthesis.ys"], folder=folder, log="synthesis.log")
+    absorb_into_netlist(folder / "top.json")
+    (folder / "verilog.ys").write_text("read_json top.json\nwrite_verilog -noattr netlist.v\n")
+    run_tool(require_tool("yosys"), ["verilog.ys"], folder=folder, log="verilog.log")
     modules = json.loads((folder / "top.json").read_text())["modules"]
     return Synthesised(design=design, plan=plan, folder=folder, modules=modules)
 

@@ -167,6 +167,14 @@ def test_accumulators_are_lut_ram(built):
         assert found["TRELLIS_DPR16X4"] >= plan.lanes and not found["DP16KD"], found
 
 
+@each("block RAM")
+def test_block_ram_has_its_own_output_registers(built):
+    modes = Counter(
+        cell["parameters"][f"REGMODE_{side}"] for _, cell in built.cells() if cell["type"] == "DP16KD" for side in "AB"
+    )
+    assert modes["OUTREG"] >= lanes_of(built).lanes  # a lane's table, at the least
+
+
 @each("sparse-sparse", "block RAM")
 def test_tables_are_where_the_plan_puts_them(built):
     plan = lanes_of(built)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cs_hdl.build.cells import swap_multiplier
+from cs_hdl.build.output_registers import absorb_into_netlist
 from cs_hdl.build.place_route import device_options
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.synthesis import SEPARATE_LANES, count_cells
@@ -102,6 +103,7 @@ def route_alone(text: str, *, top: str, seed: int = 1) -> float:
     with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
         folder = Path(name)
         synthesise_alone(wrapped(text, top), top="bench", folder=folder)
+        absorb_into_netlist(folder / "top.json")
         (folder / "top.lpf").write_text(f'FREQUENCY PORT "clk" {_FREQUENCY_MHZ} MHz;\n')
         options = ["--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained", "--report", "nextpnr.json"]
         options += ["--seed", str(seed), "--router", "router2", "--timing-allow-fail"]

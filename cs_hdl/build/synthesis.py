@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cs_hdl.build.output_registers import ABSORBS, absorb_into_netlist
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ResultError, ToolError
@@ -29,6 +30,7 @@ rename -hide {" ".join(f"{name}/w:*" for name in _APART)} */w:*\\[*
 """
 
 SCRIPT = f"""\
+# (Afterwards: {ABSORBS}.)
 read_verilog design.v
 read_rtlil top.il
 {SEPARATE_LANES}synth_ecp5 -top top -json top.json
@@ -52,6 +54,7 @@ def synthesise(yosys: Tool, folder: Path) -> Netlist:
     """Make ``top.json`` of ``design.v`` and ``top.il`` in ``folder``. Raises ToolError where Yosys fails."""
     (folder / "synthesis.ys").write_text(SCRIPT)
     run_tool(yosys, ["synthesis.ys"], folder=folder, log="synthesis.log")
+    absorb_into_netlist(folder / "top.json")
     return read_netlist(folder / "top.json")
 
 

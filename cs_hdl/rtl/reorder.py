@@ -133,10 +133,11 @@ class Reorder(wiring.Component):
             m.d.sync += [select_2.eq(select), absent_2.eq(absent), value.eq(0)]
         for number, column in enumerate(used):
             shape, depth = value_shape(self._dtype), self._slots << address_width
-            # With the register behind it Yosys might take either; block RAM is for what it does not waste.
+            # A slot that is written is not read. With the register behind it Yosys might take either kind of memory;
+            # block RAM is for what it does not waste.
             style = "block" if memory_cost(depth, shape.width).block_ram else "distributed"
             memory = m.submodules[f"memory_{lane}_{column}"] = Memory(
-                shape=shape, depth=depth, init=[], attrs={"ram_style": style}
+                shape=shape, depth=depth, init=[], attrs={"ram_style": style, "no_rw_check": 1}
             )
             write, read = memory.write_port(), memory.read_port(domain="comb")
             stored = Signal(value_shape(self._dtype), name=f"stored_{lane}_{column}", reset_less=True)

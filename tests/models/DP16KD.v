@@ -1,5 +1,6 @@
 // Simulation model of the ECP5's block RAM in the modes that Yosys makes of cs-hdl's memories: 9 or 18 bits a
-// port, no output register, no chip select, no reset in use. Any other mode is told as an error.
+// port, with or without output registers that are always enabled, no chip select, no reset in use. Any other mode is
+// told as an error.
 //
 // Addresses are in bits: 18-bit words at AD[13:4] with a write enable for each half at AD[1:0], 9-bit words at
 // AD[13:3]. INITVAL_xx holds sixteen 18-bit words, each in 20 bits. A read while the other port writes the same word
@@ -91,7 +92,7 @@ module DP16KD #(
     initial begin
         for (n = 0; n < 1024; n = n + 1) words[n] = CONTENTS[20*n +: 18];
         if ((DATA_WIDTH_A != 9 && DATA_WIDTH_A != 18) || (DATA_WIDTH_B != 9 && DATA_WIDTH_B != 18)
-            || REGMODE_A != "NOREG" || REGMODE_B != "NOREG" || CSDECODE_A != "0b000" || CSDECODE_B != "0b000"
+            || (REGMODE_A != "NOREG" && REGMODE_A != "OUTREG") || (REGMODE_B != "NOREG" && REGMODE_B != "OUTREG") || CSDECODE_A != "0b000" || CSDECODE_B != "0b000"
             || CLKAMUX != "CLKA" || CLKBMUX != "CLKB") begin
             $display("%m: ERROR: DP16KD in a mode that this model does not know");
             $finish;
@@ -100,17 +101,19 @@ module DP16KD #(
 
     wire [17:0] di_a = {DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
     wire [13:0] ad_a = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0};
-    reg [17:0] do_a = 18'd0;
-    assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = do_a;
+    reg [17:0] do_a = 18'd0, out_a = 18'd0;
+    always @(posedge CLKA) out_a <= do_a;
+    assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = REGMODE_A == "OUTREG" ? out_a : do_a;
 
     wire [17:0] di_b = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0};
     wire [13:0] ad_b = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
-    reg [17:0] do_b = 18'd0;
-    assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = do_b;
+    reg [17:0] do_b = 18'd0, out_b = 18'd0;
+    always @(posedge CLKB) out_b <= do_b;
+    assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = REGMODE_B == "OUTREG" ? out_b : do_b;
 
     always @(posedge CLKA) begin
-        if (RSTA || CSA0 || CSA1 || CSA2) begin
-            $display("%m: ERROR: DP16KD with a reset or a chip select");
+        if (RSTA || (REGMODE_A == "OUTREG" && !OCEA) || CSA0 || CSA1 || CSA2) begin
+            $display("%m: ERROR: DP16KD with a reset, a chip select or an output register that waits");
             $finish;
         end
         if (CEA) begin
@@ -127,8 +130,8 @@ module DP16KD #(
     end
 
     always @(posedge CLKB) begin
-        if (RSTB || CSB0 || CSB1 || CSB2) begin
-            $display("%m: ERROR: DP16KD with a reset or a chip select");
+        if (RSTB || (REGMODE_B == "OUTREG" && !OCEB) || CSB0 || CSB1 || CSB2) begin
+            $display("%m: ERROR: DP16KD with a reset, a chip select or an output register that waits");
             $finish;
         end
         if (CEB) begin
