@@ -131,6 +131,7 @@ LEAF_DESIGNS = (
     ),
     _design("conv 7x7", "conv", _conv("7x7", "8->32", "14x14", 0.9), "sparse-dense", 6400),
     _design("constants", "conv", _conv("3x3", "16->16", "16x16", 0.9), "sparse-dense", 1100),
+    _design("constants, wide", "conv", _conv("3x3", "1->16", "16x16", 0.6), "sparse-dense", 204),
     _design("global-kwta", "global-kwta", {"features": 128, "winners": 16}, None, None),
     _design("threshold", "global-kwta", {"features": 1500, "winners": 150}, None, 12800),
     _design("local-kwta 256", "local-kwta", {"channels": 256, "winners": 32}, None, 12800),
