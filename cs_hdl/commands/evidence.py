@@ -1,0 +1,71 @@
+"""``python -m cs_hdl.commands.evidence MODEL BOARD``: generates, simulates, builds, and keeps the figures.
+
+Writes ``docs/results/MODEL-BOARD.json``: ``{"command", "commit", "digests", "report", "simulation"}``, the digests
+being SHA-256 of design.v and of the bitstream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cs_hdl.commands.build import build_report
+from cs_hdl.commands.console import Steps
+from cs_hdl.files import write_aside
+from cs_hdl.simulate.simulate import check_result
+from cs_hdl.simulate.simulate import simulate as run_simulation
+
+__all__ = ["evidence"]
+
+
+def evidence(
+    model: Annotated[str, typer.Argument(help="A shipped model.")],
+    board: Annotated[str, typer.Argument(help="A board (cs-hdl boards lists them).")],
+    words: Annotated[int, typer.Option(min=1, help="Random words to simulate.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of place and route, the first one.")] = 1,
+    tries: Annotated[int, typer.Option(min=1, help="So many seeds at most.")] = 1,
+    commit: Annotated[str, typer.Option(help="What the record says of the code.")] = "unknown",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the designs go.")] = Path("build/evidence"),
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Where the record goes.")] = Path("docs/results"),
+) -> None:
+    """What a shipped model does on a board: simulated, placed and routed, on record."""
+    from cs_hdl.commands.target import find_target
+    from cs_hdl.emit.design import write_design
+    from cs_hdl.frontend.onnx import read_onnx
+    from cs_hdl.models import find_model
+    from cs_hdl.plan.planner import make_plan
+
+    target = find_target(board=board, device=None)
+    design = out / model
+    with Steps() as step:
+        step("packing and planning")
+        plan = make_plan(read_onnx(find_model(model).path), limits=target.limits)
+        write_design(plan, design, source=f"the shipped model {model}", progress=step)
+        simulation = run_simulation(design, random_count=words, progress=step)
+        check_result(simulation)
+        report = build_report(design, board, seed=seed, tries=tries, clock_mhz=None, progress=step)
+    content: dict[str, Any] = {
+        "command": f"scripts/evidence {model} {board} --words {words} --seed {seed} --tries {tries}",
+        "commit": commit,
+        "digests": {
+            "design.v": _digest(design / "design.v"),
+            "top.bit": _digest(design / "build" / board / "top.bit"),
+        },
+        "report": report,
+        "simulation": simulation.as_json(),
+    }
+    # A path of this machine says nothing to anybody else.
+    content["report"]["bitstream"] = Path(report["bitstream"]).name
+    write_aside(results / f"{model}-{board}.json", json.dumps(content, indent=1) + "\n")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    typer.run(evidence)

@@ -1,0 +1,46 @@
+"""The evidence that is kept in docs/results is what the present code makes: the Verilog has the digest on record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cs_hdl.board.catalogue import find_board
+from cs_hdl.emit.design import write_design
+from cs_hdl.frontend.onnx import read_onnx
+from cs_hdl.models import find_model, models
+from cs_hdl.plan.planner import make_plan
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+
+
+def kept() -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for model in models():
+        for path in sorted(RESULTS.glob(f"{model.name}-*.json")):
+            content = json.loads(path.read_text())
+            if "digests" in content:
+                found.append((model.name, content))
+    return found
+
+
+@pytest.mark.parametrize("name, content", kept(), ids=[f"{n} on {c['report']['board']}" for n, c in kept()])
+def test_the_verilog_is_that_of_the_record(name: str, content: dict[str, Any], tmp_path: Path) -> None:
+    plan = make_plan(read_onnx(find_model(name).path), limits=find_board(content["report"]["board"]).limits)
+    write_design(plan, tmp_path / name, source=f"the shipped model {name}")
+    digest = hashlib.sha256((tmp_path / name / "design.v").read_bytes()).hexdigest()
+    assert digest == content["digests"]["design.v"], f"made by another version; renew it: {content['command']}"
+
+
+@pytest.mark.parametrize("name, content", kept(), ids=[f"{n} on {c['report']['board']}" for n, c in kept()])
+def test_what_was_simulated_was_exact_and_as_fast_as_stated(name: str, content: dict[str, Any]) -> None:
+    simulation, report = content["simulation"], content["report"]
+    assert simulation["words"] >= 100 and simulation["mismatches"] == 0 and not simulation["problems"]
+    assert simulation["cycles_per_word"] == simulation["expected_cycles_per_word"] == report["cycles_per_word"]
+    assert simulation["latency_cycles"] == simulation["expected_latency_cycles"]
+    assert report["timing_met"] and report["clock_mhz"] <= report["fmax_mhz"]
+    assert report["words_per_second"] == pytest.approx(report["clock_mhz"] * 1e6 / report["cycles_per_word"], rel=1e-3)
