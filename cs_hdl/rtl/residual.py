@@ -50,7 +50,7 @@ class ResidualBlock(wiring.Component):
             m.submodules[f"{name}_queue"] = queue = Queue(layout=start.payload.shape(), depth=depth)
             connect(m, start, queue.i)
             ends.append(queue.o)
-        m.submodules.join = join = Join(first=ends[0].payload.shape(), second=ends[1].payload.shape())
+        m.submodules.joiner = join = Join(first=ends[0].payload.shape(), second=ends[1].payload.shape())
         m.submodules.sum = self._sum
         connect(m, ends[0], join.first)
         connect(m, ends[1], join.second)
