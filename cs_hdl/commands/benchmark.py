@@ -205,11 +205,11 @@ def _fit(record: dict[str, Any], *, as_json: bool) -> None:
     from cs_hdl.estimate.model import COEFFICIENTS, Features, accuracy, fit_coefficients, model_digest
     from cs_hdl.files import write_aside
 
-    names = {entry.name for entry in TABLE}
+    names, model = {entry.name for entry in TABLE}, model_digest()
     samples = [
         (Features(**d["features"]), d["lut4"])
         for d in record["designs"]
-        if d["name"] in names and d.get("model") == model_digest()
+        if d["name"] in names and d.get("model") == model
     ]
     if len(samples) < 10:
         raise InputError(f"{len(samples)} designs in the record, too few to fit; run scripts/benchmark first")

@@ -55,11 +55,10 @@ def evidence(
             "design.v": _digest(design / "design.v"),
             "top.bit": _digest(design / "build" / board / "top.bit"),
         },
-        "report": report,
+        # A path of this machine says nothing to anybody else.
+        "report": report | {"bitstream": "top.bit"},
         "simulation": simulation.as_json(),
     }
-    # A path of this machine says nothing to anybody else.
-    content["report"]["bitstream"] = Path(report["bitstream"]).name
     write_aside(results / f"{model}-{board}.json", json.dumps(content, indent=1) + "\n")
 
 

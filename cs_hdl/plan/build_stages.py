@@ -269,7 +269,7 @@ class StageBuilder:
         if columns > 1:
             cycles = geometry.wide_cycles(columns)
             # Each held bit has a multiplexer.
-            cost += _lines_cost(geometry, columns * channels, 1) * 1
+            cost += _lines_cost(geometry, columns * channels, 1)
             cost += Cost(lut=16 * channels * geometry.kernel[0] * (columns + geometry.kernel[1]))
         self._push(ConstantsStage(layer=index, cycles=cycles, geometry=geometry, columns=columns), cost)
         self._lanes = layer.out_channels

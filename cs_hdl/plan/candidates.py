@@ -33,8 +33,7 @@ def candidate_cycles(packed: Packed) -> list[int]:
             geometry = weight_geometry(layer, tensor)
             height, width = geometry.raster
             found.add(height * width)
-            if not any(geometry.padding) and geometry.stride[1] == 1:
-                found |= {geometry.wide_cycles(columns) for columns in divisors(width) if columns >= geometry.kernel[1]}
+            found |= {geometry.wide_cycles(columns) for columns in geometry.wide_columns()}
             for entries, sparse in {(tensor.shape[2], False), (tensor.winners or tensor.shape[2], True)}:
                 for beat in {1, *beat_lanes(entries)}:
                     found |= lane_cycles(packed.layers[layer.name], geometry, entries=entries, beat=beat, sparse=sparse)

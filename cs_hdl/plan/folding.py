@@ -149,7 +149,7 @@ def _sized(plan: LanesPlan) -> LanesPlan:
     height, demand = plan.geometry.shape[0], row_demand(plan.geometry)
     whole = 2 * height * plan.row_pitch * plan.beat * plan.entry_width <= _WHOLE_WORDS_BITS // plan.engines
     # Two words (or twice what a window needs), and the rows that come in until the last lane is done with one.
-    spare = max(1, ceil_div((plan.lanes + plan.engines * plan.engine_delay + 5) * height, plan.cycles))
+    spare = max(1, ceil_div((plan.read_delay + 3) * height, plan.cycles))
     wanted = min(2 * height, 2 * height if whole else 2 * demand) + spare
     plan = dataclasses.replace(plan, ring_rows=1 << (wanted - 1).bit_length(), table_in_block_ram=block)
     # A slot is taken from a position's first drain until the last beat of its group has been read.

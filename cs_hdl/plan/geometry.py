@@ -57,20 +57,29 @@ class Geometry:
         """Cycles of a window whose beats hold ``columns`` positions: see ``rtl.primitives.wide_window``."""
         return self.positions + (self.shape[0] - self.out[0]) * (self.shape[1] // columns)
 
+    def wide_columns(self) -> list[int]:
+        """Columns that such a window can take at once, rising: they divide a row and hold the kernel's; no padding."""
+        if any(self.padding) or self.stride[1] != 1:
+            return []
+        width = self.shape[1]
+        return [columns for columns in range(max(2, self.kernel[1]), width + 1) if width % columns == 0]
+
     def window_columns(self, cycles: int) -> int | None:
         """The fewest columns that a window must take at once to keep within ``cycles``; None where none are enough."""
         height, width = self.raster
         if height * width <= cycles:
             return 1
-        if any(self.padding) or self.stride[1] != 1:
-            return None
-        wide = (n for n in range(max(2, self.kernel[1]), self.shape[1] + 1) if self.shape[1] % n == 0)
-        return next((columns for columns in wide if self.wide_cycles(columns) <= cycles), None)
+        return next((columns for columns in self.wide_columns() if self.wide_cycles(columns) <= cycles), None)
 
     @property
     def taps(self) -> int:
         """Positions of the kernel."""
         return self.kernel[0] * self.kernel[1]
+
+    @property
+    def last_rows(self) -> list[int]:
+        """Without padding: the input row that completes each output row."""
+        return [self.kernel[0] - 1 + row * self.stride[0] for row in range(self.out[0])]
 
     def first_row(self, row: int) -> int:
         """First input row (clamped to the input) that the output row ``row`` looks at."""

@@ -68,7 +68,7 @@ class _Rows:
 
     def release(self, rows: int, cycle: int) -> None:
         """``rows`` rows are released at ``cycle``; the writer sees it behind the last lane of the last engine."""
-        self._freed += [cycle + self._plan.lanes + self._plan.engines * self._plan.engine_delay + 3] * rows
+        self._freed += [cycle + self._plan.read_delay + 1] * rows
 
     def time(self, row: int) -> int:
         """When input row ``row`` is complete; call with rising rows."""

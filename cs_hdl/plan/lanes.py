@@ -218,6 +218,11 @@ class LanesPlan:
         return 2 if self.shared_fetch else 1
 
     @property
+    def read_delay(self) -> int:
+        """Cycles from a command until the last lane of the last engine has read its entry."""
+        return self.lanes + self.engines * self.engine_delay + 2
+
+    @property
     def entry_width(self) -> int:
         """Bits of an entry in a lane's memory: a value and, of winners, its channel."""
         return 8 + ((self.geometry.shape[2] - 1).bit_length() if self.sparse else 0)

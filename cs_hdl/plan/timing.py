@@ -157,7 +157,7 @@ def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:
 def _wide_window_times(stage: ConstantsStage, times: Times) -> Times:
     """A beat is taken when the windows of the one before are given, which come one a cycle."""
     geometry, columns = stage.geometry, stage.columns
-    last_rows = {geometry.kernel[0] - 1 + row * geometry.stride[0] for row in range(geometry.out[0])}
+    last_rows = set(geometry.last_rows)
     beats = geometry.shape[1] // columns
     free, result = np.iinfo(np.int64).min // 2, []
     for index, offered in enumerate(times):

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.plan.select import argmax_latency, argmax_level_latency
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width, value_shape, values_layout
 
 if TYPE_CHECKING:
@@ -134,20 +135,15 @@ class ArgMax(wiring.Component):
     ) -> tuple[list[tuple[Value, Value]], tuple[Value, ...]]:
         values = self._held(m, move, [value for value, _ in candidates], f"value{name}")
         lanes = self._held(m, move, [lane for _, lane in candidates], f"lane{name}")
-        kept_control = []
-        with m.If(move):
-            for kind, signal in zip(("valid", "last", "offset"), control, strict=True):
-                kept_signal = Signal(len(signal), name=f"{kind}{name}", reset_less=kind != "valid")
-                m.d.sync += kept_signal.eq(signal)
-                kept_control.append(kept_signal)
-        return list(zip(values, lanes, strict=True)), tuple(kept_control)
+        kept_control = tuple(
+            delayed(m, signal, 1, name=f"{kind}{name}", enable=move, reset_less=kind != "valid")[-1]
+            for kind, signal in zip(("valid", "last", "offset"), control, strict=True)
+        )
+        return list(zip(values, lanes, strict=True)), kept_control
 
     @staticmethod
     def _held(m: Module, move: Value, values: Sequence[Value], name: str) -> list[Value]:
-        kept: list[Value] = []
-        for number, value in enumerate(values):
-            signal = Signal(value.shape(), name=f"{name}_{number}", reset_less=True)
-            with m.If(move):
-                m.d.sync += signal.eq(value)
-            kept.append(signal)
-        return kept
+        return [
+            delayed(m, value, 1, name=f"{name}_{number}", enable=move, reset_less=True)[-1]
+            for number, value in enumerate(values)
+        ]

@@ -9,8 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.rtl.lane_columns import LaneColumns, step_layout
-from cs_hdl.rtl.primitives.registers import delayed
+from cs_hdl.rtl.lane_columns import LaneColumns, delayed_step, step_layout
 from cs_hdl.rtl.streams import index_width
 
 if TYPE_CHECKING:
@@ -162,15 +161,10 @@ class Lane(wiring.Component):
         plan, command = self._plan, self.command
         value, address = self._fetch(m)
         step = Signal(step_layout(plan, self._value_shape))
-        m.d.comb += [step.value.eq(self._delayed(m, value, 1, "value")[-1]), step.address.eq(address)]
+        m.d.comb += [step.value.eq(delayed_step(m, value, 1, "value")[-1]), step.address.eq(address)]
         for name in ("valid", "first", "bank", "drain", "drain_bank", "drain_kid"):
-            m.d.comb += step[name].eq(self._delayed(m, command[name], 3 + plan.memory_latency, name)[-1])
+            m.d.comb += step[name].eq(delayed_step(m, command[name], 3 + plan.memory_latency, name)[-1])
         return step
-
-    @staticmethod
-    def _delayed(m: Module, value: Value, cycles: int, name: str) -> list[Value]:
-        """As :func:`delayed`; only what makes something happen is reset."""
-        return delayed(m, value, cycles, name=name, reset_less=name not in ("valid", "drain"))
 
     def _fetch(self, m: Module) -> tuple[Value, Value]:
         """The entry's value (0 in the padding) after ``2 + memory_latency`` cycles, its table address one later."""
@@ -211,9 +205,9 @@ class Lane(wiring.Component):
         # Stage 2: the memory (and its register). Stage 3: one entry of its word.
         read = memory.read_port()
         m.d.comb += read.addr.eq(address)
-        word_read = self._delayed(m, read.data, plan.memory_latency - 1, "word_read")[-1]
-        inside_2 = self._delayed(m, inside, plan.memory_latency, "inside")[-1]
-        lane = self._delayed(m, command.lane, 1 + plan.memory_latency, "lane")[-1]
+        word_read = delayed_step(m, read.data, plan.memory_latency - 1, "word_read")[-1]
+        inside_2 = delayed_step(m, inside, plan.memory_latency, "inside")[-1]
+        lane = delayed_step(m, command.lane, 1 + plan.memory_latency, "lane")[-1]
         entry = Signal(entry_layout(plan, self._value_shape))
         with m.Switch(lane):
             for index in range(plan.beat):
@@ -221,7 +215,7 @@ class Lane(wiring.Component):
                     m.d.comb += entry.eq(word_read[index])
         value = Signal(self._value_shape, reset_less=True)
         m.d.sync += value.eq(Mux(inside_2, entry.value, 0))
-        base = self._delayed(m, command.base, 2 + plan.memory_latency, "base")[-1]
+        base = delayed_step(m, command.base, 2 + plan.memory_latency, "base")[-1]
         # Stage 4: the address in the table.
         table_address = Signal(index_width(plan.table_depth), reset_less=True)
         if plan.sparse:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cs_hdl.plan.lane_tables import LaneTable
     from cs_hdl.plan.lanes import LanesPlan
 
-__all__ = ["LaneColumns", "step_layout"]
+__all__ = ["LaneColumns", "delayed_step", "step_layout"]
 
 
 def step_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
@@ -36,6 +36,11 @@ def step_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
             "drain_kid": index_width(plan.kernels_per_set),
         }
     )
+
+
+def delayed_step(m: Module, value: Value, cycles: int, name: str, *, prefix: str = "") -> list[Value]:
+    """As :func:`delayed`, for the part ``name`` of a step; only what makes something happen is reset."""
+    return delayed(m, value, cycles, name=prefix + name, reset_less=name not in ("valid", "drain"))
 
 
 class LaneColumns(wiring.Component):
@@ -76,16 +81,14 @@ class LaneColumns(wiring.Component):
         plan = self._plan
         # Where a lane has several of these, each has registers of its own: no wire goes to all of them.
         step = {
-            name: self._delayed(m, self.step[name], plan.spread_latency, f"step_{name}")[-1]
+            name: delayed_step(m, self.step[name], plan.spread_latency, name, prefix="step_")[-1]
             for name in self.step.shape().members
         }
         weights, kernel_ids = self._look_up(m, step["address"])
-        value = self._delayed(m, step["value"], plan.rom_latency, "value")[-1]
-        signals = {
-            name: self._delayed(m, step[name], plan.rom_latency + 1, name) for name in ("valid", "first", "bank")
-        }
+        value = delayed_step(m, step["value"], plan.rom_latency, "value")[-1]
+        signals = {name: delayed_step(m, step[name], plan.rom_latency + 1, name) for name in ("valid", "first", "bank")}
         drain = {
-            name: self._delayed(m, step[name], plan.rom_latency + 2, name)
+            name: delayed_step(m, step[name], plan.rom_latency + 2, name)
             for name in ("drain", "drain_bank", "drain_kid")
         }
         for index in range(len(self._columns)):
@@ -97,12 +100,6 @@ class LaneColumns(wiring.Component):
             )
         return m
 
-    @staticmethod
-    def _delayed(m: Module, value: Value, cycles: int, name: str) -> list[Value]:
-        """As :func:`delayed`; only what makes something happen is reset."""
-        happens = name.removeprefix("step_") in ("valid", "drain")
-        return delayed(m, value, cycles, name=name, reset_less=not happens)
-
     def _look_up(self, m: Module, address: Value) -> tuple[list[Value], list[Value]]:
         """Weights and kernel ids of all set columns, ``rom_latency`` cycles after ``address``."""
         plan = self._plan
@@ -110,7 +107,7 @@ class LaneColumns(wiring.Component):
         columns = slice(self._columns.start, self._columns.stop)
         weights = self._table.weights[:, columns].astype(int) & 0xFF
         kernel_ids = self._table.kernel_ids[:, columns].astype(int) << 8
-        fields = (weights | kernel_ids if plan.kernel_id_bits else weights).tolist()
+        fields = (weights | kernel_ids).tolist()
         init = [sum(field << (word * place) for place, field in enumerate(row)) for row in fields]
         packed = self._read_table(m, address, init, width=word * len(self._columns))
         found = [packed[word * index : word * (index + 1)] for index in range(len(self._columns))]
@@ -129,21 +126,16 @@ class LaneColumns(wiring.Component):
         one block is cut into such, and which one was meant is chosen in a cycle of its own.
         """
         plan = self._plan
-        depth, banks = len(init), plan.table_banks
-        bank_depth = -(-depth // banks) if banks == 1 else plan.TABLE_BANK_DEPTH
+        banks = plan.table_banks
+        bank_depth = len(init) if banks == 1 else plan.TABLE_BANK_DEPTH
+        style, behind = ("block", 1) if plan.table_in_block_ram else ("logic", 0)
         words: list[Value] = []
         for bank in range(banks):
             part = init[bank * bank_depth : (bank + 1) * bank_depth]
-            memory = Memory(
-                shape=width,
-                depth=len(part),
-                init=part,
-                attrs={"rom_style": "block" if plan.table_in_block_ram else "logic"},
-            )
+            memory = Memory(shape=width, depth=len(part), init=part, attrs={"rom_style": style})
             m.submodules["table" if banks == 1 else f"table_{bank}"] = memory
             read = memory.read_port()
             m.d.comb += read.addr.eq(address[: len(read.addr)])
-            behind = 1 if plan.table_in_block_ram else 0
             words.append(delayed(m, read.data, behind, name=f"word_{bank}", reset_less=True)[-1])
         if banks == 1:
             return words[0]

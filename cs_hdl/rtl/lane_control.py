@@ -187,8 +187,7 @@ class LaneControl(wiring.Component):
         with m.If(line_end):
             m.d.comb += release.eq(released)
         late: Value = release
-        # The last lane of the last engine reads its entry this much later than the command was made.
-        for cycle in range(plan.lanes + plan.engines * plan.engine_delay + 2):
+        for cycle in range(plan.read_delay):
             stage = Signal(range(most + 1), name=f"release_{cycle}")
             m.d.sync += stage.eq(late)
             late = stage

@@ -109,8 +109,7 @@ class WideWindow(wiring.Component):
             m.d.sync += beat.eq(beat + 1)
             with m.If(beat == self._beats - 1):
                 m.d.sync += [beat.eq(0), y.eq(Mux(y == geometry.shape[0] - 1, 0, y + 1))]
-        ends = [geometry.kernel[0] - 1 + row * geometry.stride[0] for row in range(geometry.out[0])]
-        gives = Array(int(row in ends) for row in range(geometry.shape[0]))[y]
+        gives = Array(int(row in geometry.last_rows) for row in range(geometry.shape[0]))[y]
         return beat == 0, gives
 
     def _rows(self, m: Module, step: Value) -> list[Value]:
