@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ from cs_hdl.emit.verilog import emit_verilog
 from cs_hdl.errors import ToolError
 from cs_hdl.frontend.kernel import LinearOptions, make_linear
 from cs_hdl.golden.dense import run_dense
-from cs_hdl.host import ErrorCode, FrameType, encode_frame, pack_values
+from cs_hdl.host import ErrorCode, FrameType, checksum, encode_frame, pack_values, stored_values
 from cs_hdl.plan.planner import make_plan
 from cs_hdl.resources import data_folder
 from cs_hdl.rtl.primitives.multiplier import portable_verilog
@@ -35,6 +36,8 @@ SERIAL_NS, CORE_NS, CLOCKS_PER_BIT = 10, 6, 8
 OSCILLATOR_KHZ = 300
 QUIET_BITS = 400
 INPUTS = 12
+#: Words of a run of the board's own benchmark.
+RUN = 50
 
 
 class Pins(wiring.Component):
@@ -45,6 +48,7 @@ class Pins(wiring.Component):
             ports=ports, clocks_per_bit=CLOCKS_PER_BIT, oscillator_khz=OSCILLATOR_KHZ,
             timeout=150 * CLOCKS_PER_BIT * SERIAL_NS // CORE_NS,
             receive_depth=receive_depth(ports, cycles_per_byte=10 * CLOCKS_PER_BIT * SERIAL_NS / CORE_NS),
+            benchmark_cycles=RUN * ports.cycles_per_word,
         )  # fmt: skip
         super().__init__({"clk": In(1), "serial_clk": In(1), "rst": In(1), "rx": In(1), "tx": Out(1)})
 
@@ -180,6 +184,25 @@ def test_images_in_and_results_out_at_the_serial_pins(board):
     expected.append(encode_frame(FrameType.IDENTITY, bytes(identity), tag=77))
     good(254, 255)
 
+    tests, failed, output = converse(board, chunks, expected)
+    assert (tests, failed) == (1, 0), output
+
+
+def benchmarked(ports, tag: int) -> bytes:
+    """The response to a BENCHMARK: cycles as the plan states, the checksum of the golden results."""
+    stored = stored_values(ports.identity)
+    golden = run_dense(NETWORK, stored)
+    results = [pack_values(golden[number % len(stored)], NETWORK.output.dtype) for number in range(RUN)]
+    check = checksum(results, bytes_per_beat=ports.output.bytes_per_beat)
+    cycles = ports.latency_cycles + (RUN - 1) * ports.cycles_per_word + 1
+    return encode_frame(FrameType.BENCHMARKED, struct.pack("<IIQI", RUN, 0, cycles, check), tag=tag)
+
+
+def test_the_board_measures_itself(board):
+    _, ports = board
+    request, response = infer(bytes(range(INPUTS)), 3)
+    chunks = [encode_frame(FrameType.BENCHMARK, tag=1), request, encode_frame(FrameType.BENCHMARK, tag=2) + request]
+    expected = [benchmarked(ports, 1), response, benchmarked(ports, 2), response]
     tests, failed, output = converse(board, chunks, expected)
     assert (tests, failed) == (1, 0), output
 

@@ -72,7 +72,14 @@ def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
     assert resource.clock.frequency == board.oscillator_mhz * 1e6
     port = {"shape": [1, 8, 8], "dtype": "uint8", "values_per_beat": 4, "beats": 16}
     ports = DesignPorts.from_manifest(
-        {"top": "t", "input": port, "output": port, "sources": {"design.v": "00" * 32}, "latency_cycles": 90_000}
+        {
+            "top": "t",
+            "input": port,
+            "output": port,
+            "sources": {"design.v": "00" * 32},
+            "latency_cycles": 90_000,
+            "cycles_per_word": 900,
+        }
     )
     pll = pll_settings(board.oscillator_mhz, board.clock_mhz)
     files = platform.prepare(BoardTop(board=board, ports=ports, pll=pll), "top").files

@@ -17,10 +17,23 @@ from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.board.frame_receiver import FrameReceiver
 from cs_hdl.board.serial_core import SerialCore
 from cs_hdl.errors import InputError
-from cs_hdl.host import ErrorCode, Frame, FrameDecoder, FrameType, Identity, encode_frame
+from cs_hdl.host import (
+    BenchmarkFigures,
+    ErrorCode,
+    Frame,
+    FrameDecoder,
+    FrameType,
+    Identity,
+    checksum,
+    encode_frame,
+    pack_values,
+    stored_values,
+)
 from cs_hdl.rtl.axi_stream import axi_stream
 
 TIMEOUT = 60
+#: Words of a run of the benchmark: not a multiple of the words that are stored.
+RUN = 37
 
 
 def manifest(shape, values_per_beat, dtype="uint8"):
@@ -32,12 +45,13 @@ def manifest(shape, values_per_beat, dtype="uint8"):
         "output": port,
         "sources": {"design.v": "0123456789abcdef" * 4},
         "latency_cycles": 100,
+        "cycles_per_word": 20,
     }
 
 
 class Board(wiring.Component):
     def __init__(self, ports, accelerator):
-        self.core, self.accelerator = SerialCore(ports=ports, timeout=TIMEOUT), accelerator
+        self.core, self.accelerator = SerialCore(ports=ports, timeout=TIMEOUT, benchmark_words=RUN), accelerator
         super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform):
@@ -116,6 +130,32 @@ def test_identity(stall):
         digest=bytes.fromhex("0123456789abcdef"), clock_khz=123456,
         input_shape=(1, 5, 3), input_dtype="uint8", output_shape=(1, 5, 3), output_dtype="uint8",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize(("shape", "lanes"), [((1, 5, 3), 2), ((1, 1, 1), 1), ((2, 2, 4), 4), ((1, 1, 3), 8)])
+def test_the_benchmark_counts_the_same_each_time_and_leaves_the_link_as_it_was(shape, lanes, stall):
+    size = shape[0] * shape[1] * shape[2]
+    word, bench = bytes(range(1, size + 1)), [encode_frame(FrameType.BENCHMARK, tag=tag) for tag in (4, 5)]
+    infer = encode_frame(FrameType.INFER, word, tag=6)
+    # A request that comes while the benchmark runs waits for its end.
+    chunks = [bench[0] + infer, bench[1], infer]
+    frames = converse(chunks, shape=shape, lanes=lanes, stall=stall, quiet=900)
+    result = Frame(FrameType.RESULT, 6, word + b"\0")
+    assert [frame for frame in frames if frame.type == FrameType.RESULT] == [result, result]
+    first, second = [frame for frame in frames if frame.type == FrameType.BENCHMARKED]
+    assert (first.tag, second.tag) == (4, 5) and first.payload == second.payload
+    figures = BenchmarkFigures.decode(first.payload)
+    assert (figures.words, figures.faults) == (RUN, 0)
+    beats = -(-size // lanes)
+    assert RUN * beats <= figures.cycles <= RUN * (beats + 1) + 20
+    # The accelerator gives its words back.
+    stored = stored_values(DesignPorts.from_manifest(manifest(list(shape), lanes)).identity)
+    results = [pack_values(stored[number % len(stored)], "uint8") for number in range(RUN)]
+    assert figures.checksum == checksum(results, bytes_per_beat=lanes)
+    assert figures.words_per_second(1000.0) == pytest.approx(RUN * 1e6 / figures.cycles)
+    other = [*results[:-1], bytes([results[-1][0] ^ 1]) + results[-1][1:]]
+    assert checksum(other, bytes_per_beat=lanes) != figures.checksum
 
 
 def test_a_damaged_frame_gives_one_error_and_never_a_result():

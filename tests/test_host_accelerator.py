@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 
 import numpy as np
 import pytest
 
 from cs_hdl.errors import InputError, ResultError, ToolError
-from cs_hdl.host import Accelerator, ErrorCode, FrameDecoder, FrameType, Identity, encode_frame, pack_values
+from cs_hdl.host import (
+    Accelerator,
+    BenchmarkFigures,
+    ErrorCode,
+    FrameDecoder,
+    FrameType,
+    Identity,
+    encode_frame,
+    pack_values,
+)
 from cs_hdl.host import accelerator as driver
 
 IDENTITY = Identity(
@@ -26,6 +36,8 @@ def error(code: ErrorCode) -> bytes:
 def answer(frame, *, faulty=False, identity=IDENTITY) -> bytes:
     if frame.type == FrameType.IDENTIFY:
         return encode_frame(FrameType.IDENTITY, identity.encode(), tag=frame.tag)
+    if frame.type == FrameType.BENCHMARK:
+        return encode_frame(FrameType.BENCHMARKED, struct.pack("<IIQI", 1000, 2, 50_000, 0xDEADBEEF), tag=frame.tag)
     result = pack_values(np.array([-sum(frame.payload), frame.payload[0], 70000]), "int24")
     return encode_frame(FrameType.RESULT, result + bytes([faulty]), tag=frame.tag)
 
@@ -75,6 +87,21 @@ def short_silence(monkeypatch):
 
 def random_words(count):
     return np.random.default_rng(count).integers(0, 256, (count, 2, 2, 1))
+
+
+def test_the_boards_own_benchmark():
+    board = Accelerator(FakeBoard())
+    figures = board.benchmark()
+    assert (figures.words, figures.faults, figures.cycles, figures.checksum) == (1000, 2, 50_000, 0xDEADBEEF)
+    assert figures.words_per_second(board.identity.clock_khz) == pytest.approx(2e6)  # 50 cycles a word at 100 MHz
+    with pytest.raises(InputError, match="figures have 3 bytes, not 20"):
+        BenchmarkFigures.decode(b"abc")
+
+
+def test_the_benchmark_is_asked_for_again_where_the_answer_is_lost():
+    board = FakeBoard(mischief=[b"", LOST])
+    assert Accelerator(board, timeout=0.05).benchmark().words == 1000
+    assert board.requests == 3
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 300])

@@ -52,6 +52,8 @@ class BoardCore(wiring.Component):
         Silence that ends a frame, in cycles of the domain ``sync``.
     receive_depth:
         Bytes that wait while the core takes none, see :func:`receive_depth`.
+    benchmark_cycles:
+        About so many cycles of the domain ``sync`` a run of the benchmark takes.
 
     Members
     -------
@@ -62,13 +64,21 @@ class BoardCore(wiring.Component):
     """
 
     def __init__(
-        self, *, ports: DesignPorts, clocks_per_bit: int, oscillator_khz: int, timeout: int, receive_depth: int
+        self,
+        *,
+        ports: DesignPorts,
+        clocks_per_bit: int,
+        oscillator_khz: int,
+        timeout: int,
+        receive_depth: int,
+        benchmark_cycles: int = 1 << 24,
     ) -> None:
         self._receive_depth = receive_depth
         self._ports = ports
         self._clocks_per_bit = clocks_per_bit
         self._oscillator_khz = oscillator_khz
         self._timeout = timeout
+        self._benchmark_words = max(1, benchmark_cycles // ports.cycles_per_word)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "error": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:
@@ -81,7 +91,9 @@ class BoardCore(wiring.Component):
             width=8, depth=self._receive_depth, w_domain="serial", r_domain="sync"
         )
         m.submodules.sent = sent = AsyncFIFO(width=8, depth=_LEAST_DEPTH, w_domain="sync", r_domain="serial")
-        m.submodules.core = core = SerialCore(ports=self._ports, timeout=self._timeout)
+        m.submodules.core = core = SerialCore(
+            ports=self._ports, timeout=self._timeout, benchmark_words=self._benchmark_words
+        )
         m.submodules.meter = meter = ClockMeter(oscillator_khz=self._oscillator_khz)
 
         connect(m, receiver.o, received.w_stream)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cs_hdl.errors import InputError
-from cs_hdl.host.accelerator import bytes_of
 from cs_hdl.host.protocol import MAX_PAYLOAD, Identity
+from cs_hdl.host.values import bytes_of
 
 __all__ = ["DesignPort", "DesignPorts"]
 
@@ -26,13 +26,15 @@ class DesignPort:
 class DesignPorts:
     """The ports of the module ``top``, and how it presents itself to the host.
 
-    ``latency_cycles`` is the time from a word's first beat to its result's last.
+    ``latency_cycles`` is the time from a word's first beat to its result's last, ``cycles_per_word`` that
+    from word to word.
     """
 
     top: str
     input: DesignPort
     output: DesignPort
     latency_cycles: int
+    cycles_per_word: int
     identity: Identity
 
     @classmethod
@@ -66,5 +68,6 @@ class DesignPorts:
             input=ports["input"],
             output=ports["output"],
             latency_cycles=manifest["latency_cycles"],
+            cycles_per_word=manifest["cycles_per_word"],
             identity=identity,
         )

@@ -32,7 +32,7 @@ class FrameReceiver(wiring.Component):
     Parameters
     ----------
     payload_bytes:
-        Payload of an INFER request, 1..65535; IDENTIFY has none.
+        Payload of an INFER request, 1..65535; the others have none.
     timeout:
         Clock cycles.
 
@@ -120,7 +120,7 @@ class FrameReceiver(wiring.Component):
             with m.State("CHECK"):
                 m.d.sync += [left.eq(4), self.write_address.eq(0)]
                 with m.Switch(request.type):
-                    with m.Case(FrameType.IDENTIFY):
+                    with m.Case(FrameType.IDENTIFY, FrameType.BENCHMARK):
                         self._accept(m, length == 0, "CHECKSUM")
                     with m.Case(FrameType.INFER):
                         m.d.sync += left.eq(self._payload_bytes)

@@ -12,6 +12,7 @@ from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.board.frame_receiver import FrameReceiver
 from cs_hdl.board.frame_transmitter import FrameTransmitter
 from cs_hdl.board.result_reader import ResultReader
+from cs_hdl.board.self_benchmark import SelfBenchmark, figures_layout
 from cs_hdl.board.word_sender import WordSender
 from cs_hdl.host.protocol import FrameType
 from cs_hdl.rtl.axi_stream import axi_stream
@@ -34,6 +35,8 @@ class SerialCore(wiring.Component):
         The accelerator's, see :class:`cs_hdl.board.design_ports.DesignPorts`.
     timeout:
         Clock cycles of silence that end a frame, see :class:`cs_hdl.board.frame_receiver.FrameReceiver`.
+    benchmark_words:
+        Words of a run of the benchmark.
 
     Members
     -------
@@ -47,8 +50,8 @@ class SerialCore(wiring.Component):
         For LEDs: a request is being answered; the last request was refused.
     """
 
-    def __init__(self, *, ports: DesignPorts, timeout: int) -> None:
-        self._ports, self._timeout = ports, timeout
+    def __init__(self, *, ports: DesignPorts, timeout: int, benchmark_words: int) -> None:
+        self._ports, self._timeout, self._benchmark_words = ports, timeout, benchmark_words
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
@@ -83,8 +86,8 @@ class SerialCore(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.i), receiver.i)
         wiring.connect(m, transmitter.o, wiring.flipped(self.o))
-        wiring.connect(m, sender.m_axis, wiring.flipped(self.m_axis))
-        wiring.connect(m, wiring.flipped(self.s_axis), reader.s_axis)
+        m.submodules.benchmark = benchmark = SelfBenchmark(ports=self._ports, words=self._benchmark_words)
+        self._join(m, benchmark, sender, reader)
 
         request, response = receiver.o.payload, transmitter.start.payload
         identity = self._ports.identity.encode()
@@ -109,6 +112,9 @@ class SerialCore(wiring.Component):
                     with m.Elif(request.type == FrameType.IDENTIFY):
                         m.d.comb += receiver.o.ready.eq(1)
                         m.next = "IDENTITY"
+                    with m.Elif(request.type == FrameType.BENCHMARK):
+                        m.d.comb += [receiver.o.ready.eq(1), benchmark.start.eq(1)]
+                        m.next = "BENCHMARK"
                     with m.Else():
                         m.d.comb += [sender.start.eq(1), reader.start.eq(1)]
                         m.d.sync += sending.eq(1)
@@ -132,6 +138,17 @@ class SerialCore(wiring.Component):
                 with m.If(transmitter.payload.ready):
                     m.d.sync += index.eq(index + 1)
                 self._finish(m, transmitter)
+            with m.State("BENCHMARK"), m.If(benchmark.done):
+                figures = benchmark.figures.as_value()
+                m.d.comb += [
+                    response.type.eq(FrameType.BENCHMARKED),
+                    response.length.eq(len(figures) // 8),
+                    transmitter.payload.payload.eq(figures.word_select(index, 8)),
+                    transmitter.payload.valid.eq(1),
+                ]
+                with m.If(transmitter.payload.ready):
+                    m.d.sync += index.eq(index + 1)
+                self._finish(m, transmitter)
             with m.State("RESULT"):
                 m.d.comb += [
                     response.type.eq(FrameType.RESULT),
@@ -143,6 +160,23 @@ class SerialCore(wiring.Component):
                 self._finish(m, transmitter)
         return m
 
+    def _join(self, m: Module, benchmark: SelfBenchmark, sender: WordSender, reader: ResultReader) -> None:
+        """The accelerator belongs to the benchmark while that runs."""
+        source, sink = self.m_axis, self.s_axis
+        with m.If(benchmark.done):
+            for name in ("tvalid", "tdata", "tlast"):
+                m.d.comb += getattr(source, name).eq(getattr(sender.m_axis, name))
+            m.d.comb += [sender.m_axis.tready.eq(source.tready), sink.tready.eq(reader.s_axis.tready)]
+            m.d.comb += reader.s_axis.tvalid.eq(sink.tvalid)
+        with m.Else():
+            for name in ("tvalid", "tdata", "tlast"):
+                m.d.comb += getattr(source, name).eq(getattr(benchmark.m_axis, name))
+            m.d.comb += [benchmark.m_axis.tready.eq(source.tready), sink.tready.eq(benchmark.s_axis.tready)]
+            m.d.comb += benchmark.s_axis.tvalid.eq(sink.tvalid)
+        for name in ("tdata", "tlast", "tuser"):
+            for target in (reader, benchmark):
+                m.d.comb += getattr(target.s_axis, name).eq(getattr(sink, name))
+
     @staticmethod
     def _finish(m: Module, transmitter: FrameTransmitter) -> None:
         """Keep the response going until it has gone out."""
@@ -152,7 +186,7 @@ class SerialCore(wiring.Component):
 
     def _identity(self, m: Module, identity: bytes) -> tuple[Any, Signal]:
         """The byte of the identity at the index given back; the clock is what it was when it began."""
-        index = Signal(range(len(identity)))
+        index = Signal(range(max(len(identity), figures_layout().size // 8)))
         clock = Signal(32)
         with m.If(index == 0):
             m.d.sync += clock.eq(self.clock_khz)

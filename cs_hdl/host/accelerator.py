@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from cs_hdl.errors import InputError, ResultError, ToolError
 from cs_hdl.host.protocol import ErrorCode, Frame, FrameDecoder, FrameType, Identity, encode_frame
+from cs_hdl.host.self_benchmark import BenchmarkFigures
+from cs_hdl.host.values import bytes_of, pack_values, unpack_values
 
-__all__ = ["Accelerator", "Link", "bytes_of", "open_serial", "pack_values", "unpack_values"]
+__all__ = ["Accelerator", "Link", "open_serial"]
 
 #: Requests under way: the board answers one and holds another.
 _WINDOW = 2
@@ -24,8 +26,6 @@ _MOST_UNREAD = 2048
 _QUIET_SECONDS = 0.1
 #: No identity is longer: 13 bytes, and twice a type and a few dimensions.
 _MOST_IDENTITY = 256
-
-_BYTES = {"uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "int24": 3, "int32": 4}
 
 
 class Link(Protocol):
@@ -41,11 +41,6 @@ class Link(Protocol):
         """Up to ``size`` bytes; fewer, or none, after the link's own time-out."""
 
 
-def bytes_of(dtype: str) -> int:
-    """Bytes of one value of ``dtype`` on the link."""
-    return _BYTES[dtype]
-
-
 def open_serial(port: str, *, baud: int) -> Link:
     """The serial port ``port``, 8N1; ToolError where pyserial is missing or the port cannot be opened."""
     try:
@@ -58,22 +53,6 @@ def open_serial(port: str, *, baud: int) -> Link:
     except (OSError, ValueError) as error:
         raise ToolError(f"{port}: cannot be opened ({error})") from None
     return link
-
-
-def pack_values(values: NDArray[Any], dtype: str) -> bytes:
-    """``values`` in C order, each in a whole number of bytes, the lowest first."""
-    size = bytes_of(dtype)
-    return np.ascontiguousarray(values, dtype="<i8").reshape(-1, 1).view(np.uint8)[:, :size].tobytes()
-
-
-def unpack_values(data: bytes, dtype: str) -> NDArray[np.int64]:
-    """The other way round, sign-extended."""
-    size = bytes_of(dtype)
-    raw = np.frombuffer(data, dtype=np.uint8).reshape(-1, size).astype(np.int64)
-    values: NDArray[np.int64] = (raw << (8 * np.arange(size))).sum(axis=1)
-    if not dtype.startswith("u"):
-        values = np.where(values >= 1 << (8 * size - 1), values - (1 << (8 * size)), values)
-    return values
 
 
 class Accelerator:
@@ -122,6 +101,17 @@ class Accelerator:
                 raise ResultError(f"word {number}: the board marked its result as faulty")
         values = unpack_values(b"".join(payload[:-1] for payload in payloads), identity.output_dtype)
         return values.reshape(len(words), *identity.output_shape)
+
+    def benchmark(self) -> BenchmarkFigures:
+        """Have the board replay the words that are stored in it, and count. Raises ToolError where it does not answer.
+
+        ``identify().clock_khz`` is its clock; compare the checksum with :func:`cs_hdl.host.self_benchmark.checksum`
+        over the golden model's results for :func:`cs_hdl.host.self_benchmark.stored_values`.
+        """
+        (payload,) = self._ask(
+            [b""], request=FrameType.BENCHMARK, response=FrameType.BENCHMARKED, longest=_MOST_IDENTITY
+        )
+        return BenchmarkFigures.decode(payload)
 
     def _ask(self, payloads: Sequence[bytes], *, request: FrameType, response: FrameType, longest: int) -> list[bytes]:
         """The payloads of the responses, in order; none is of more than ``longest`` bytes.

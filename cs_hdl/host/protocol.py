@@ -40,8 +40,10 @@ class FrameType(enum.IntEnum):
 
     IDENTIFY = 0x01
     INFER = 0x02
+    BENCHMARK = 0x03
     IDENTITY = 0x81
     RESULT = 0x82
+    BENCHMARKED = 0x83
     ERROR = 0xEE
 
 
