@@ -1,7 +1,7 @@
 """``python -m cs_hdl.commands.evidence MODEL BOARD``: generates, simulates, builds, and keeps the figures.
 
-Writes ``docs/results/MODEL-BOARD.json``: ``{"command", "commit", "digests", "report", "simulation"}``, the digests
-being SHA-256 of design.v and of the bitstream.
+Writes ``docs/results/MODEL-BOARD.json``: ``{"command", "commit", "digests", "report", "simulation", "dense_bounds",
+"cpu"}``, the digests being SHA-256 of design.v and of the bitstream.
 """
 
 from __future__ import annotations
@@ -35,9 +35,12 @@ def evidence(
     """What a shipped model does on a board: simulated, placed and routed, on record."""
     from cs_hdl.commands.target import find_target
     from cs_hdl.emit.design import write_design
+    from cs_hdl.emit.manifest import read_manifest
     from cs_hdl.frontend.onnx import read_onnx
     from cs_hdl.models import find_model
     from cs_hdl.plan.planner import make_plan
+    from cs_hdl.report.comparison import device_bounds
+    from cs_hdl.report.cpu import measure_onnxruntime, random_images
 
     target = find_target(board=board, device=None)
     design = out / model
@@ -48,6 +51,8 @@ def evidence(
         simulation = run_simulation(design, random_count=words, progress=step)
         check_result(simulation)
         report = build_report(design, board, seed=seed, tries=tries, clock_mhz=None, progress=step)
+        step("the same in onnxruntime on this machine")
+        cpu = measure_onnxruntime(find_model(model).path, random_images(plan.network))
     content: dict[str, Any] = {
         "command": f"scripts/evidence {model} {board} --words {words} --seed {seed} --tries {tries}",
         "commit": commit,
@@ -58,6 +63,10 @@ def evidence(
         # A path of this machine says nothing to anybody else.
         "report": report | {"bitstream": "top.bit"},
         "simulation": simulation.as_json(),
+        "dense_bounds": device_bounds(
+            read_manifest(design), dsp=target.limits.dsp, lut=target.limits.lut, clock_mhz=report["clock_mhz"]
+        ),
+        "cpu": cpu,
     }
     write_aside(results / f"{model}-{board}.json", json.dumps(content, indent=1) + "\n")
 

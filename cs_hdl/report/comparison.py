@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["DenseComparison", "accuracy", "compare_with_dense"]
+__all__ = ["LUTS_PER_MULTIPLIER", "DenseComparison", "accuracy", "compare_with_dense", "device_bounds"]
+
+#: LUTs of an 8x8 multiplier without a DSP, taken to be few: Yosys 0.70 makes 271 LUT4s and 8 carry cells of one.
+LUTS_PER_MULTIPLIER = 186
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,23 @@ def compare_with_dense(manifest: Mapping[str, Any], *, clock_mhz: float) -> Dens
         dense_bound=hertz * real / macs,
         dense_bound_with_constants=hertz * (real + constant) / macs,
     )
+
+
+def device_bounds(manifest: Mapping[str, Any], *, dsp: int, lut: int, clock_mhz: float) -> dict[str, dict[str, float]]:
+    """What no dense design on a whole device can beat: every multiplier busy in every cycle, all weights on the chip.
+
+    With the device's DSPs alone, and with all of its LUTs made multipliers as well.
+    """
+    macs = sum(layer["macs_dense"] for layer in manifest["layers"])
+    kinds = {"dsp": dsp, "dsp_and_lut": dsp + lut // LUTS_PER_MULTIPLIER}
+    return {
+        name: {
+            "multipliers": count,
+            "cycles_per_word": round(macs / count, 1),
+            "words_per_second": round(clock_mhz * 1e6 * count / macs, 1),
+        }
+        for name, count in kinds.items()
+    }
 
 
 def accuracy(outputs: NDArray[Any], labels: NDArray[Any]) -> float:
