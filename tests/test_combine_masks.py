@@ -12,13 +12,13 @@ SIZES = [(30, 25, 5), (7, 10, 3), (1, 1, 1), (5, 4, 4), (9, 9, 1), (6, 11, 4), (
 
 
 @pytest.mark.parametrize("kernels, positions, nonzeros", SIZES)
-def test_neighbours_form_sets_without_collision(kernels, positions, nonzeros):
+def test_every_so_many_kernels_form_a_set_without_collision(kernels, positions, nonzeros):
     masks = complementary_masks(kernels=kernels, positions=positions, nonzeros=nonzeros, seed=3)
     assert masks.shape == (kernels, positions) and masks.dtype == np.bool_
     assert (masks.sum(axis=1) == nonzeros).all()
-    per_set = positions // nonzeros
-    for first in range(0, kernels, per_set):
-        assert masks[first : first + per_set].sum(axis=0).max() == 1
+    sets = -(-kernels // (positions // nonzeros))
+    for first in range(min(sets, kernels)):
+        assert masks[first::sets].sum(axis=0).max() == 1
 
 
 @pytest.mark.parametrize("kernels, positions, nonzeros", SIZES)

@@ -34,14 +34,14 @@ def assert_packing(masks, sets):
         (64, 576, 58),
     ],
 )
-@pytest.mark.parametrize("order", ["made", "strided", "shuffled"])
+@pytest.mark.parametrize("order", ["made", "neighbours", "shuffled"])
 def test_complementary_masks_are_packed_perfectly(kernels, positions, nonzeros, order):
     masks = complementary_masks(kernels=kernels, positions=positions, nonzeros=nonzeros, seed=1)
     per_set = positions // nonzeros
     if order == "shuffled":
         masks = masks[np.random.default_rng(1).permutation(kernels)]
-    elif order == "strided":
-        masks = masks[np.argsort(np.arange(kernels) % per_set, kind="stable")]
+    elif order == "neighbours":
+        masks = masks[np.argsort(np.arange(kernels) % -(-kernels // per_set), kind="stable")]
     sets, bound = pack_kernels(masks)
     assert_packing(masks, sets)
     assert len(sets) == -(-kernels // per_set)

@@ -6,7 +6,7 @@ import re
 
 from cs_hdl.estimate.elaborate import elaborate
 from cs_hdl.estimate.equal_modules import merge_equal_modules
-from cs_hdl.estimate.model import features_of, total
+from cs_hdl.estimate.features import features_of, total
 
 LANE = """module \\top.{name} (clk, a, q);
   input clk;

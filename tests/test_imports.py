@@ -45,7 +45,7 @@ FORBIDDEN_TOO = {
 STARTS_PROGRAMS = ("cs_hdl.build", "cs_hdl.emit", "cs_hdl.peers", "cs_hdl.simulate")
 
 #: Component files of rtl/ that hold no component of their own but what two of them agree on.
-SHARED = {"streams", "axi_stream", "fault"}
+SHARED = {"streams", "axi_stream", "fault", "platform"}
 #: Those that put the others together.
 COMPOSERS = {"accelerator", "layer", "residual"}
 #: An engine and the parts that are its own, which may know each other's layouts.

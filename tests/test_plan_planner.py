@@ -11,7 +11,7 @@ from networks import LIMITS, random_bias, random_convolution, random_linear
 from cs_hdl.combine.masks import complementary_masks
 from cs_hdl.errors import InputError
 from cs_hdl.network import Conv2d, GlobalKWTA, Linear, LocalKWTA, Network, Tensor
-from cs_hdl.plan.planner import DeviceLimits, make_plan
+from cs_hdl.plan.planner import DeviceLimits, explain, make_plan, needs, usable
 
 
 def speech_convolution(winners=8):
@@ -79,3 +79,22 @@ def test_modes():
     plain = dataclasses.replace(network, layers=network.layers[1:])
     with pytest.raises(InputError, match="sparse-sparse needs sparse activations"):
         make_plan(plain, limits=LIMITS, mode="sparse-sparse")
+
+
+def test_a_plan_says_what_binds_it():
+    """The fastest plan that fits: the next faster one needs more of something than there is."""
+    network = speech_convolution()
+    limits = DeviceLimits(name="small", lut=30_000, dsp=28, block_ram=56)
+    plan = make_plan(network, limits=limits)
+    why = explain(plan)
+    assert why.bottleneck == ("conv",) and why.faster is not None
+    assert all(need <= usable(limits)[kind] for kind, need in needs(why.cost).items())
+    cycles, cost = why.faster
+    assert cycles < plan.cycles_per_word
+    assert any(need > usable(limits)[kind] for kind, need in needs(cost).items())
+
+
+def test_the_fastest_plan_of_all_says_so():
+    network = speech_convolution()
+    why = explain(make_plan(network, limits=DeviceLimits(name="huge", lut=10**8, dsp=10**6, block_ram=10**6)))
+    assert why.faster is None

@@ -58,7 +58,7 @@ def test_product_after_two_enabled_cycles(a_shape, b_shape, pauses):
 
 def test_emitted_as_an_instance_with_its_parameters():
     text = rtlil.convert(
-        RegisteredMultiplier(a_shape=unsigned(7), b_shape=signed(9)), platform=EmitPlatform(), name="top"
+        RegisteredMultiplier(a_shape=unsigned(7), b_shape=signed(9)), platform=EmitPlatform(name="top"), name="top"
     )
     cell = text[text.index(r"cell \cs_registered_multiplier") :]
     parameters = dict(re.findall(r"parameter \\(\w+) (\d+)", cell))

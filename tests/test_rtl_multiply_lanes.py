@@ -40,6 +40,7 @@ class Case:
     passes: int = 1
     output_lanes: int = 1
     table_in_block_ram: bool = False
+    places_in_block_ram: bool = False
     engines: int = 1
     spanning: int = 0
     ring_rows: int = 0
@@ -100,6 +101,7 @@ class Case:
             slots=16,
             output_lanes=self.output_lanes,
             table_in_block_ram=self.table_in_block_ram,
+            places_in_block_ram=self.places_in_block_ram,
             engines=self.engines,
         )
         engine = MultiplyLanes(
@@ -174,7 +176,14 @@ CASES = {
         shape=(1, 1, 40), kernel=(1, 1), kernels=30, nonzeros=10, winners=7, beat=2, grid=(1, 1, 2)
     ),
     "groups, a deep table in banks": Case(
-        shape=(1, 1, 1100), kernel=(1, 1), kernels=40, nonzeros=275, winners=9, passes=2, table_in_block_ram=True
+        shape=(1, 1, 1100),
+        kernel=(1, 1),
+        kernels=40,
+        nonzeros=275,
+        winners=9,
+        passes=2,
+        table_in_block_ram=True,
+        places_in_block_ram=True,
     ),
     "kernels span the sets of one column": Case(winners=2, grid=(3, 1, 1), spanning=1),
     "kernels span two columns": Case(winners=3, grid=(1, 3, 1), spanning=2, output_lanes=3, multipliers=(3,)),
@@ -188,9 +197,16 @@ CASES = {
         padding=(1, 0, 0, 1),
     ),
     "linear, kernels span columns, exact sums": Case(
-        shape=(1, 1, 40), kernel=(1, 1), kernels=50, nonzeros=9, winners=8, beat=2, spanning=5, multipliers=()
+        shape=(1, 1, 40), kernel=(1, 1), kernels=50, nonzeros=11, winners=8, beat=2, spanning=5, multipliers=()
     ),
     "one kernel": Case(shape=(3, 3, 2), kernel=(2, 2), kernels=1, nonzeros=8),
+    "lanes keep their own columns": Case(shape=(4, 5, 8), kernel=(3, 5), winners=3, beat=2, grid=(1, 5, 1), passes=2),
+    "own columns and slices, columns that nobody reads": Case(
+        shape=(5, 7, 8), kernel=(3, 5), stride=(2, 3), beat=2, grid=(2, 3, 2), output_lanes=3
+    ),
+    "own columns, padding on the right": Case(
+        shape=(4, 4, 6), kernel=(2, 6), winners=2, padding=(1, 0, 0, 2), grid=(2, 2, 1)
+    ),
 }
 
 

@@ -67,10 +67,18 @@ class Driver:
         return [(row + spare)[first : first + lanes] for row in channels for first in range(0, len(row), lanes)]
 
 
-def run(channels, columns, depth, slots, lanes, *, count=9, wait=0.0, stall=0.0, disturb=0, seed=1):
+def run(channels, columns, depth, slots, lanes, *, count=9, wait=0.0, stall=0.0, disturb=0, seed=1, block=False):
     every = [(column, address) for column in range(columns) for address in range(depth)]
     places = random.Random(channels).sample(every, channels)
-    dut = Reorder(places=places, columns=columns, depth=depth, slots=slots, lanes=lanes, dtype="uint8")
+    dut = Reorder(
+        places=places,
+        columns=columns,
+        depth=depth,
+        slots=slots,
+        lanes=lanes,
+        dtype="uint8",
+        table_in_block_ram=block,
+    )
     reset = Signal()
     options = {"columns": columns, "depth": depth, "count": count, "wait": wait, "stall": stall}
     before = Driver(dut, places, seed=seed + 1, **options)
@@ -100,19 +108,21 @@ def run(channels, columns, depth, slots, lanes, *, count=9, wait=0.0, stall=0.0,
     return driver
 
 
+@pytest.mark.parametrize("block", [False, True])
 @pytest.mark.parametrize("channels, columns, depth, slots, lanes", SIZES)
-def test_full_rate(channels, columns, depth, slots, lanes):
-    driver, beats = run(channels, columns, depth, slots, lanes), -(-channels // lanes)
-    assert driver.out_cycles[0] == driver.last_writes[0] + 4
+def test_full_rate(channels, columns, depth, slots, lanes, block):
+    driver, beats = run(channels, columns, depth, slots, lanes, block=block), -(-channels // lanes)
+    assert driver.out_cycles[0] == driver.last_writes[0] + (5 if block else 4)
     for first in range(0, len(driver.out_cycles), beats):
         start = driver.out_cycles[first]
         assert driver.out_cycles[first : first + beats] == list(range(start, start + beats))
 
 
+@pytest.mark.parametrize("block", [False, True])
 @pytest.mark.parametrize("channels, columns, depth, slots, lanes", SIZES)
 @pytest.mark.parametrize("wait, stall, disturb", [(0.3, 0.0, 0), (0.0, 0.7, 0), (0.3, 0.3, 23), (0.0, 0.9, 0)])
-def test_pauses_and_resets(channels, columns, depth, slots, lanes, wait, stall, disturb):
-    run(channels, columns, depth, slots, lanes, wait=wait, stall=stall, disturb=disturb)
+def test_pauses_and_resets(channels, columns, depth, slots, lanes, wait, stall, disturb, block):
+    run(channels, columns, depth, slots, lanes, wait=wait, stall=stall, disturb=disturb, block=block)
 
 
 @pytest.mark.parametrize("lanes", [0, 3])

@@ -34,7 +34,7 @@ from cs_hdl.torch.training import calibrate, fold_batch_norm, predict  # noqa: E
 def test_masks_are_complementary(layer: torch.nn.Module, kernels_per_set: int, nonzeros: int) -> None:
     used = layer.weight.detach().reshape(len(layer.weight), -1) != 0
     assert (used.sum(dim=1) == nonzeros).all()
-    assert (used.reshape(-1, kernels_per_set, used.shape[1]).sum(dim=1) == 1).all()
+    assert (used.reshape(kernels_per_set, -1, used.shape[1]).sum(dim=0) == 1).all()
 
 
 def test_masks_come_from_the_seed_and_stay_in_training() -> None:

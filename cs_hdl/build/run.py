@@ -44,7 +44,7 @@ def run_tool(
         )
     except OSError as error:
         raise ToolError(f"{tool.name} ({tool.origin}) cannot be started: {error}") from None
-    with process, path.open("w") as output:
+    with process, path.open("w", buffering=1) as output:  # line by line: somebody may be reading it
         try:
             for line in process.stdout or ():
                 output.write(line)

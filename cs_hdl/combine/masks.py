@@ -15,24 +15,24 @@ __all__ = ["complementary_masks", "lower_bound"]
 
 
 def complementary_masks(*, kernels: int, positions: int, nonzeros: int, seed: int) -> NDArray[np.bool_]:
-    """Random masks whose kernels overlay without collision in sets of ``positions // nonzeros``.
+    """Random masks whose kernels overlay without collision in sets of at most ``positions // nonzeros``.
 
-    Kernels ``i * n .. i * n + n - 1`` form complementary set i (n kernels a set; the last may hold
-    fewer). Returns bool ``[kernels, positions]`` with exactly ``nonzeros`` in each row. Raises
-    InputError where ``nonzeros`` is not 1..positions.
+    Of the s sets, as few as that allows, set i is made of the kernels i, i + s, i + 2 s, ...: sets that are
+    worked on side by side then give neighbouring channels, and hardly anything is left to be reordered. Returns
+    bool ``[kernels, positions]`` with exactly ``nonzeros`` in each row. Raises InputError where ``nonzeros`` is
+    not 1..positions.
     """
     if kernels < 1 or positions < 1:
         raise InputError(f"{kernels} kernels of {positions} weights: both must be at least 1")
     if not 1 <= nonzeros <= positions:
         raise InputError(f"{nonzeros} non-zero weights a kernel: must be 1..{positions}")
     generator = np.random.default_rng(seed)
-    per_set = positions // nonzeros
+    sets = -(-kernels // (positions // nonzeros))
     masks = np.zeros((kernels, positions), dtype=np.bool_)
-    for first in range(0, kernels, per_set):
+    for first in range(sets):
         order = generator.permutation(positions)
-        for kernel in range(first, min(first + per_set, kernels)):
-            begin = (kernel - first) * nonzeros
-            masks[kernel, order[begin : begin + nonzeros]] = True
+        for place, kernel in enumerate(range(first, kernels, sets)):
+            masks[kernel, order[place * nonzeros : (place + 1) * nonzeros]] = True
     return masks
 
 

@@ -119,7 +119,7 @@ def measure(entry: Entry, known: dict[str, Any], *, route: bool = False, feature
     from cs_hdl.build.cache import digest_of
     from cs_hdl.emit.verilog import emit_verilog
     from cs_hdl.estimate.elaborate import elaborate
-    from cs_hdl.estimate.model import features_of, model_digest, total
+    from cs_hdl.estimate.features import features_digest, features_of, total
     from cs_hdl.report.benchmark import describe_plan, describe_refusal
     from cs_hdl.rtl.accelerator import Accelerator
 
@@ -137,9 +137,9 @@ def measure(entry: Entry, known: dict[str, Any], *, route: bool = False, feature
         cells = synthesise_alone(text, top=top)
         result |= dataclasses.asdict(cells) | {"comb": cells.comb}
         result |= {"synthesis_seconds": round(time.monotonic() - started, 1), "digest": digest}
-    if features and result.get("model") != model_digest():
+    if features and result.get("model") != features_digest():
         found = total(features_of(elaborate(text, top=top), top).values())
-        result |= {"features": dataclasses.asdict(found), "model": model_digest()}
+        result |= {"features": dataclasses.asdict(found), "model": features_digest()}
     if route and "fmax_mhz" not in result:
         result["fmax_mhz"] = route_alone(text, top=top)
     return result
@@ -202,10 +202,11 @@ def _leaves(
 
 def _fit(record: dict[str, Any], *, as_json: bool) -> None:
     """Write the coefficients that suit the table best, and say how far off they are for it and the trials."""
-    from cs_hdl.estimate.model import COEFFICIENTS, Features, accuracy, fit_coefficients, model_digest
+    from cs_hdl.estimate.features import Features, features_digest
+    from cs_hdl.estimate.model import COEFFICIENTS, accuracy, fit_coefficients
     from cs_hdl.files import write_aside
 
-    names, model = {entry.name for entry in TABLE}, model_digest()
+    names, model = {entry.name for entry in TABLE}, features_digest()
     samples = [
         (Features(**d["features"]), d["lut4"])
         for d in record["designs"]

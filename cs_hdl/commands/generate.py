@@ -11,7 +11,7 @@ import typer
 
 from cs_hdl.commands.console import Steps, human_time, output, print_json
 from cs_hdl.commands.parse import parse_max_pool, parse_padding, parse_pair
-from cs_hdl.commands.tables import facts, layer_table, port_text
+from cs_hdl.commands.tables import explanation_text, facts, layer_table, port_text
 from cs_hdl.errors import InputError
 from cs_hdl.network import Network
 
@@ -84,7 +84,7 @@ def generate(
     from cs_hdl.commands.target import cycles_for_rate, find_target
     from cs_hdl.emit.design import check_target, write_design
     from cs_hdl.emit.verilog import check_module_name
-    from cs_hdl.plan.planner import make_plan
+    from cs_hdl.plan.planner import explain, make_plan
 
     check_module_name(name)
     target = find_target(board=board, device=device)
@@ -107,11 +107,21 @@ def generate(
         plan = make_plan(network, limits=target.limits, cycles=cycles, mode=mode)
         manifest = write_design(plan, out, name=name, source=source, progress=step)
     seconds = round(time.monotonic() - started, 3)
+    why = explanation_text(explain(plan), target.limits)
     size = (out / "design.v").stat().st_size
     if json:
-        print_json({"design": str(out), "device": target.limits.name, "bytes": size, "seconds": seconds, **manifest})
+        print_json(
+            {
+                "design": str(out),
+                "device": target.limits.name,
+                "bytes": size,
+                "seconds": seconds,
+                "why": why,
+                **manifest,
+            }
+        )
         return
-    _show(manifest, out=out, device=target.limits.name, size=size, seconds=seconds)
+    _show(manifest, why, out=out, device=target.limits.name, size=size, seconds=seconds)
 
 
 def read_network(model: str, given: dict[str, Any]) -> tuple[Network, str]:
@@ -172,7 +182,7 @@ def _check_options(model: str, given: dict[str, Any], *, required: set[str], all
         raise InputError(f"generate {model} needs {names(missing)}")
 
 
-def _show(manifest: dict[str, Any], *, out: Path, device: str, size: int, seconds: float) -> None:
+def _show(manifest: dict[str, Any], why: dict[str, str], *, out: Path, device: str, size: int, seconds: float) -> None:
     console = output()
     console.print(layer_table(manifest, width=console.width))
     dense = sum(layer["macs_dense"] for layer in manifest["layers"])
@@ -183,6 +193,7 @@ def _show(manifest: dict[str, Any], *, out: Path, device: str, size: int, second
         "rate": f"[bold]{manifest['cycles_per_word']:,} cycles a word[/], latency {manifest['latency_cycles']:,}",
         "saved": f"{dense / max(1, sparse):.1f} times fewer multiplications than dense",
         "planned for": device,
+        **why,
         "Verilog": f"[bold]{out / 'design.v'}[/], {_size(size)}, written in {human_time(seconds)}",
     }
     console.print(facts(rows))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 
-__all__ = ["facts", "layer_table", "port_text", "resource_table", "shape_text"]
+if TYPE_CHECKING:
+    from cs_hdl.plan.planner import DeviceLimits, Explanation
+
+__all__ = ["explanation_text", "facts", "layer_table", "port_text", "resource_table", "shape_text"]
 
 
 def facts(rows: Mapping[str, str]) -> Table:
@@ -123,3 +126,20 @@ def resource_table(report: Mapping[str, Any]) -> Table:
             "share", *(f"{100 * report[key] / available[key]:.0f} %" if available.get(key) else "" for key in shown)
         )
     return table
+
+
+def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
+    """What a plan is expected to take, which layers are its bottleneck, and what the next faster one would take."""
+    from cs_hdl.plan.planner import needs, usable
+
+    there = usable(limits)
+    takes = ", ".join(f"{need:,} of {there[kind]:,} {kind}" for kind, need in needs(why.cost).items())
+    if why.faster is None:
+        faster = "no folding takes fewer cycles"
+    else:
+        cycles, cost = why.faster
+        over = {kind: need for kind, need in needs(cost).items() if need > there[kind]}
+        wanted = over or {kind: need for kind, need in needs(cost).items() if need != needs(why.cost)[kind]}
+        text = ", ".join(f"{need:,} of {there[kind]:,} {kind}" for kind, need in wanted.items())
+        faster = f"{cycles:,} cycles a word {'would need' if over else 'would fit with'} {text or 'the same'}"
+    return {"expected": takes, "bottleneck": ", ".join(why.bottleneck) or "the borders", "faster": faster}

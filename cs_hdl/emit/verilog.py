@@ -52,7 +52,11 @@ def emit_verilog(component: Any, *, name: str) -> str:
     where pyosys fails.
     """
     check_module_name(name)
-    text = _to_verilog(rtlil.convert(component, name=name, platform=EmitPlatform(), emit_src=False))
+    platform = EmitPlatform(name=name)
+    modules = [rtlil.convert(component, name=name, platform=platform, emit_src=False)]
+    for part, shared in platform.parts.items():
+        modules.append(rtlil.convert(shared, name=part, platform=platform, emit_src=False))
+    text = _to_verilog("\n".join(modules))
     # pyosys is told by its version alone: another version may write other text for the same netlist.
     header = (
         f"// {name}: a neural-network accelerator that uses Complementary Sparsity.\n"
@@ -61,8 +65,8 @@ def emit_verilog(component: Any, *, name: str) -> str:
         "// AXI4-Stream in (s_axis_*) and out (m_axis_*), one clock (aclk), synchronous active-low reset (aresetn).\n"
         "// Ports, widths, latency and cycles per inference stand in manifest.json.\n\n"
     )
-    multiplier = portable_verilog().strip("\n")
-    return f"{header}{text.strip()}\n\n{multiplier}\n"
+    texts = "\n\n".join(part.strip("\n") for part in (text, *platform.texts.values(), portable_verilog()))
+    return f"{header}{texts}\n"
 
 
 def _to_verilog(il_text: str) -> str:

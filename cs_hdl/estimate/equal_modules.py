@@ -7,7 +7,7 @@ import re
 __all__ = ["merge_equal_modules"]
 
 _MODULE = re.compile(r"^module (?P<name>\\\S+|\w+) ?(?P<body>\(.*?^endmodule\n)", re.MULTILINE | re.DOTALL)
-_INSTANCE = re.compile(r"^  (?P<name>\\\S+|\w+)(?= +(?:\\\S+|\w+) \($)", re.MULTILINE)
+_INSTANCE = re.compile(r"^  (?P<name>\\\S+|\w+)(?= +(?:\\\S+|\w+) +\($)", re.MULTILINE)
 #: The last part of a name: it tells apart those that synthesis keeps as modules of their own.
 _KIND = re.compile(r"(?:[.\\]|^)([a-z_]*)\w*$")
 #: A lane adds its engine's and its own place to addresses: what differs between the engines of a layer. One constant

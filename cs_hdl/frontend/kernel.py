@@ -166,12 +166,22 @@ def _random_weights(options: KernelOptions, shape: tuple[int, ...]) -> NDArray[n
         raise InputError(f"--seed {options.seed}: must not be negative")
     positions = math.prod(shape[1:])
     nonzeros = max(1, round((1 - sparsity) * positions))
-    mask = complementary_masks(kernels=shape[0], positions=positions, nonzeros=nonzeros, seed=options.seed)
+    # Kernels of different groups never collide, so each group's are complementary among themselves.
+    groups = options.groups if isinstance(options, ConvOptions) else 1
+    mask: NDArray[np.bool_] = np.concatenate(
+        [
+            complementary_masks(
+                kernels=shape[0] // groups, positions=positions, nonzeros=nonzeros, seed=options.seed + group
+            )
+            for group in range(groups)
+        ]
+    )
     # Another stream of random numbers than the mask's.
     generator = np.random.default_rng([options.seed, 1])
     magnitudes = generator.integers(1, 127, size=mask.shape, endpoint=True)
     signs = generator.integers(0, 1, size=mask.shape, endpoint=True) * 2 - 1
-    return (magnitudes * signs * mask).astype(np.int8).reshape(shape)
+    weights: NDArray[np.int8] = (magnitudes * signs * mask).astype(np.int8)
+    return weights.reshape(shape)
 
 
 def _bias(options: KernelOptions, channels: int) -> NDArray[np.int32]:

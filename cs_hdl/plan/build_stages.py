@@ -44,7 +44,7 @@ from cs_hdl.plan.stages import (
 )
 from cs_hdl.plan.sums import scaled_sum_lut, tree_levels
 from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors, takes_lanes
-from cs_hdl.plan.winners import cheapest_way
+from cs_hdl.plan.winners import Way, cheapest_way
 
 __all__ = ["Infeasible", "StageBuilder", "constants_graph"]
 
@@ -290,21 +290,18 @@ class StageBuilder:
         self._lanes = plan.output_lanes
 
     def _pool(self, index: int, layer: MaxPool) -> None:
-        tensor = self._network.tensors[index]
+        tensor, lanes = self._network.tensors[index], self._lanes
         geometry = pool_geometry(layer, tensor)
         height, width = geometry.raster
-        beats = ceil_div(tensor.shape[2], self._lanes)
-        self._push(
-            PoolStage(
-                layer=index,
-                cycles=height * width * beats,
-                geometry=geometry,
-                lanes=self._lanes,
-                beats=beats,
-                dtype=tensor.dtype,
-            ),
-            _lines_cost(geometry, self._lanes, beats) + Cost(lut=geometry.taps * self._lanes * 20 + 60),
+        beats = ceil_div(tensor.shape[2], lanes)
+        stage = PoolStage(
+            layer=index, cycles=height * width * beats, geometry=geometry, lanes=lanes, beats=beats, dtype=tensor.dtype
         )
+        if stage.running:
+            cost = memory_cost(geometry.out[1] * beats, lanes * 8) + Cost(lut=lanes * 24 + 60)
+        else:
+            cost = _lines_cost(geometry, lanes, beats) + Cost(lut=geometry.taps * lanes * 20 + 60)
+        self._push(stage, cost + Cost(lut=lanes * 16))  # and a register slice
 
     def _average(self, index: int, layer: AveragePool) -> None:
         tensor, lanes = self._network.tensors[index], self._lanes
@@ -375,14 +372,42 @@ class StageBuilder:
         self._select(index, groups=1, features=tensor.size, winners=layer.winners)
 
     def _select(self, index: int, *, groups: int, features: int, winners: int) -> None:
-        """The cheapest of sorting, histogram and search."""
-        way = cheapest_way(
-            layer=index, groups=groups, features=features, winners=winners, lanes=self._lanes, cycles=self._cycles
-        )
-        if way is None:
+        """The cheapest of sorting, histogram and search, in beats as they come or in narrower ones."""
+        tensor = self._network.tensors[index]
+        best: tuple[float, NarrowStage | None, Cost, Way] | None = None
+        for lanes in divisors(self._lanes):
+            if lanes < self._lanes and features % self._lanes:
+                continue  # the empty end of a beat would become beats of its own
+            way = cheapest_way(
+                layer=index, groups=groups, features=features, winners=winners, lanes=lanes, cycles=self._cycles
+            )
+            front, cost = self._narrower(index, tensor, lanes)
+            if way is None or (front is not None and front.cycles > self._cycles):
+                continue
+            weight = (cost + way.cost).weight
+            if best is None or weight < best[0]:
+                best = (weight, front, cost, way)
+        if best is None:
             raise Infeasible
+        _, front, cost, way = best
+        if front is not None:
+            self._push(front, cost)
         self._push(way.stage, way.cost)
         self._lanes = way.pairs
+
+    def _narrower(self, index: int, tensor: Tensor, lanes: int) -> tuple[NarrowStage | None, Cost]:
+        """Beats cut to ``lanes`` values, behind a queue for what a row that comes at full rate leaves waiting."""
+        have, (height, width, channels) = self._lanes, tensor.shape
+        if lanes == have:
+            return None, Cost()
+        parts, row = have // lanes, width * ceil_div(channels, have)
+        depth = 2 + row - row // parts
+        cycles = height * row * parts
+        cost = memory_cost(depth, have * 8) + Cost(lut=lanes * 4 * parts + 40)
+        return (
+            NarrowStage(layer=index, cycles=cycles, channels=have, lanes=lanes, depth=depth, dtype=tensor.dtype),
+            cost,
+        )
 
     def _argmax(self, index: int) -> None:
         tensor = self._network.tensors[index]

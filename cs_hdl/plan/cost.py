@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cs_hdl.plan.adder_graph import AdderGraph
     from cs_hdl.plan.lanes import LanesPlan
 
-__all__ = ["Cost", "block_rams", "constants_cost", "lanes_cost", "memory_cost", "table_in_block_ram"]
+__all__ = ["Cost", "block_rams", "constants_cost", "lanes_cost", "memory_cost", "ram_style", "table_in_block_ram"]
 
 #: LUTs that are as scarce as one block RAM, and one DSP, on an LFE5U-85F (83,640 / 208, / 156).
 LUTS_PER_BLOCK_RAM = 400
@@ -60,6 +60,11 @@ def memory_cost(depth: int, width: int) -> Cost:
     return Cost(lut=distributed)
 
 
+def ram_style(depth: int, width: int) -> str:
+    """What Yosys is told to make such a memory of, which it would judge by a measure of its own."""
+    return "block" if memory_cost(depth, width).block_ram else "distributed"
+
+
 def table_in_block_ram(depth: int, width: int) -> bool:
     """Whether a table of constants takes less of the chip as block RAM than as LUTs."""
     return depth * width / TABLE_BITS_PER_LUT > block_rams(depth, width) * LUTS_PER_BLOCK_RAM
@@ -85,10 +90,13 @@ def lanes_cost(plan: LanesPlan) -> Cost:
     else:
         lane += Cost(lut=plan.table_depth * word / TABLE_BITS_PER_LUT)
     lane += Cost(lut=plan.set_columns * (lut_ram + 6 * accumulator), dsp=plan.set_columns)
-    copies = plan.output_lanes * min(plan.set_columns, plan.output_beats)
-    reorder = memory_cost(plan.slots * plan.drained, 8) * copies
-    behind = 60 + (accumulator if plan.merge_latency else 0)
-    engine = Cost(lut=100 + plan.set_columns * behind) + lane * plan.lanes + reorder
+    reorder = memory_cost(plan.slots * plan.drained, 8) * plan.reorder_copies
+    if plan.places_in_block_ram:
+        reorder += Cost(block_ram=block_rams(plan.output_beats, plan.place_width)) * plan.output_lanes
+    behind = Cost(lut=60 + (accumulator if plan.merge_latency else 0))
+    if table_in_block_ram(plan.drained, accumulator):
+        behind += Cost(block_ram=block_rams(plan.drained, accumulator))  # the biases
+    engine = Cost(lut=100) + behind * plan.set_columns + lane * plan.lanes + reorder
     gather = plan.engines * plan.output_lanes * 4 if plan.engines > 1 else 0
     return Cost(lut=150 + gather) + engine * plan.engines + fetch * plan.fetching_lanes
 

@@ -27,7 +27,7 @@ __all__ = ["fold_lanes", "lane_cycles", "realise", "row_demand"]
 #: Activation memory of a lane up to which two whole words are held, in bits: it decouples neighbours.
 _WHOLE_WORDS_BITS = 2**16
 #: Cycles from the last lane to the reorder buffer and out of it, at most.
-_TAIL = 15
+_TAIL = 16
 #: LUTs of a multiplier's accumulators, at least.
 _LUTS_PER_MULTIPLIER = 150
 #: Turns of a multiplier up to which packing by single weights is given one more than the bound asks for.
@@ -109,7 +109,15 @@ def _packings(packed: PackedLayer, *, steps: int, budget: int) -> Iterator[_Pack
             yield _Packing(sets=columns * passes, kernels_per_set=ids, passes=passes, spanning=True)
 
 
+@lru_cache(maxsize=1024)
+def _reorder_copies(packed: PackedLayer, *, columns: int, output_lanes: int) -> int:
+    """Pairs of an output lane and a set column that it reads, if sets are neither cut nor spanned."""
+    places = ((kernel, number) for number, members in enumerate(packed.sets) for kernel in members)
+    return len({(kernel % output_lanes, number % columns) for kernel, number in places})
+
+
 def _make(
+    packed: PackedLayer,
     packing: _Packing,
     geometry: Geometry,
     *,
@@ -140,7 +148,8 @@ def _make(
         engines=engines,
         spanning=packing.spanning,
     )
-    return _sized(plan)
+    copies = _reorder_copies(packed, columns=plan.set_columns, output_lanes=output_lanes)
+    return _sized(dataclasses.replace(plan, reorder_copies=copies))
 
 
 def _sized(plan: LanesPlan) -> LanesPlan:
@@ -151,7 +160,10 @@ def _sized(plan: LanesPlan) -> LanesPlan:
     # Two words (or twice what a window needs), and the rows that come in until the last lane is done with one.
     spare = max(1, ceil_div((plan.read_delay + 3) * height, plan.cycles))
     wanted = min(2 * height, 2 * height if whole else 2 * demand) + spare
-    plan = dataclasses.replace(plan, ring_rows=1 << (wanted - 1).bit_length(), table_in_block_ram=block)
+    places = table_in_block_ram(plan.output_beats, plan.place_width)
+    plan = dataclasses.replace(
+        plan, ring_rows=1 << (wanted - 1).bit_length(), table_in_block_ram=block, places_in_block_ram=places
+    )
     # A slot is taken from a position's first drain until the last beat of its group has been read.
     first = (plan.drains - 1) * max(plan.drain_steps, plan.kernels_per_set) + plan.kernels_per_set
     held = (
@@ -201,6 +213,7 @@ def fold_lanes(
                 if best is not None and multipliers * (LUTS_PER_DSP + _LUTS_PER_MULTIPLIER) > best[0]:
                     continue  # the multipliers and their accumulators alone cost more
                 plan = _make(
+                    packed,
                     packing,
                     geometry,
                     entries=entries,

@@ -72,6 +72,11 @@ class Geometry:
         return next((columns for columns in self.wide_columns() if self.wide_cycles(columns) <= cycles), None)
 
     @property
+    def blocks(self) -> bool:
+        """Whether windows lie side by side, without padding: no value belongs to two."""
+        return self.stride == self.kernel and not any(self.padding)
+
+    @property
     def taps(self) -> int:
         """Positions of the kernel."""
         return self.kernel[0] * self.kernel[1]

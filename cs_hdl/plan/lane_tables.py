@@ -36,6 +36,12 @@ class LaneTable:
     chain_high: int
 
     @cached_property
+    def key(self) -> tuple[object, ...]:
+        """Equal for equal tables."""
+        bounds = (self.low, self.high, self.chain_low, self.chain_high)
+        return (self.weights.tobytes(), self.kernel_ids.tobytes(), *bounds)
+
+    @cached_property
     def accumulator_width(self) -> int:
         """Bits of this lane's accumulators."""
         return bits_for_range(self.low, self.high)

@@ -111,7 +111,7 @@ def lanes_times(plan: Plan, stage: LanesStage, times: Times) -> Times:
                 drains.append(drain + lanes.kernels_per_set - 1)
                 start = end + 1
             for engine in range(lanes.last_group if group == lanes.row_groups - 1 else lanes.engines):
-                first = max(drains[-1] + tail + 4 + engine * lanes.engine_delay, output_free)
+                first = max(drains[-1] + tail + lanes.reorder_latency + engine * lanes.engine_delay, output_free)
                 beats = first + np.arange(lanes.output_beats, dtype=np.int64)
                 result.append(beats)
                 output_free = int(beats[-1]) + 1

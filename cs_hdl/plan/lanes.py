@@ -41,6 +41,9 @@ class LanesPlan:
     output_lanes: values in one beat of the output.
     spanning: True where the sets that a multiplier serves in turn share their kernel ids, so that a kernel
         may span them: accumulators then hold ``kernels_per_set`` kernels of all passes and drain once a position.
+    reorder_copies: memories of an engine's reorder buffer, for choosing: one for each output lane and set column
+        that its channels come from.
+    places_in_block_ram: where the reorder buffer's tables of places are, one for each output lane.
     """
 
     #: Words of a block RAM that is nine bits wide: deeper tables are cut.
@@ -63,6 +66,8 @@ class LanesPlan:
     table_in_block_ram: bool = False
     engines: int = 1
     spanning: bool = False
+    reorder_copies: int = 0
+    places_in_block_ram: bool = False
 
     @property
     def lanes(self) -> int:
@@ -150,9 +155,23 @@ class LanesPlan:
         return self.passes * self.lane_rows * self.lane_columns * self.table_channels
 
     @property
+    def own_columns(self) -> bool:
+        """Whether each lane reads other columns of the input, so that it keeps no more than those.
+
+        True where the kernel has only one place in a row, as that of a linear layer.
+        """
+        left = self.geometry.padding[1]
+        return self.columns > 1 and self.geometry.out[1] == 1 and left == 0
+
+    @property
+    def shares(self) -> int:
+        """Groups of lanes that keep different entries: slices of a position, and columns of their own."""
+        return self.slices * (self.columns if self.own_columns else 1)
+
+    @property
     def row_words(self) -> int:
         """Memory words of an input row in one lane."""
-        return self.geometry.shape[1] * self.lane_beats
+        return (self.lane_columns if self.own_columns else self.geometry.shape[1]) * self.lane_beats
 
     @property
     def row_pitch(self) -> int:
@@ -226,6 +245,16 @@ class LanesPlan:
     def entry_width(self) -> int:
         """Bits of an entry in a lane's memory: a value and, of winners, its channel."""
         return 8 + ((self.geometry.shape[2] - 1).bit_length() if self.sparse else 0)
+
+    @property
+    def place_width(self) -> int:
+        """Bits of a place in the reorder buffer: a set column, an address in it, and whether there is none."""
+        return (self.set_columns - 1).bit_length() + (self.drained - 1).bit_length() + 1
+
+    @property
+    def reorder_latency(self) -> int:
+        """Cycles from the last write of a position to its first beat."""
+        return 5 if self.places_in_block_ram else 4
 
     @property
     def output_beats(self) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
     from cs_hdl.network import Network
 
-__all__ = ["MODES", "DeviceLimits", "make_plan"]
+__all__ = ["MODES", "DeviceLimits", "Explanation", "explain", "make_plan", "needs", "usable"]
 
 MODES = ("sparse-sparse", "sparse-dense", "dense")
 
@@ -30,6 +30,20 @@ class DeviceLimits:
     lut: int
     dsp: int
     block_ram: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why a plan is as it is.
+
+    ``bottleneck`` names the layers that take all of its cycles, ``cost`` is what the planner expects it to take, and
+    ``faster`` has the cycles a word and the cost of the next faster plan, whether that fits or not; None where no
+    folding is faster.
+    """
+
+    bottleneck: tuple[str, ...]
+    cost: Cost
+    faster: tuple[int, Cost] | None
 
 
 #: Faster plans that are tried where the cheapest one does not fit the device.
@@ -66,6 +80,30 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
     if built is None:
         raise InputError(f"{network.name}: no folding was found for any number of cycles")
     raise InputError(_too_large(network, built[1], limits))
+
+
+def explain(plan: Plan) -> Explanation:
+    """What bounds ``plan``, and what a faster one would take."""
+    packed = combine(plan.network, dense=plan.mode == "dense")
+    built = _build(packed, plan.mode, plan.cycles_per_word, draft=True)
+    assert built is not None  # it has been built before
+    fewer = [count for count in candidate_cycles(packed) if count < plan.cycles_per_word]
+    faster = _build(packed, plan.mode, fewer[-1], draft=True) if fewer else None
+    return Explanation(
+        bottleneck=tuple(layer.name for layer in plan.layers if layer.cycles == plan.cycles_per_word),
+        cost=built[1],
+        faster=None if faster is None else (faster[0].cycles_per_word, faster[1]),
+    )
+
+
+def usable(limits: DeviceLimits) -> dict[str, int]:
+    """By kind, what of a device may be planned for."""
+    return {"LUT": int(limits.lut * _LUT_SHARE), "DSP": limits.dsp, "block RAM": limits.block_ram}
+
+
+def needs(cost: Cost) -> dict[str, int]:
+    """By the same kinds, what ``cost`` asks for."""
+    return {"LUT": round(cost.lut), "DSP": cost.dsp, "block RAM": cost.block_ram}
 
 
 def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits) -> Plan:
@@ -112,7 +150,8 @@ def _build(packed: Packed, mode: str | None, cycles: int, *, draft: bool = False
 
 
 def _fits(cost: Cost, limits: DeviceLimits) -> bool:
-    return cost.lut <= limits.lut * _LUT_SHARE and cost.dsp <= limits.dsp and cost.block_ram <= limits.block_ram
+    there = usable(limits)
+    return all(need <= there[kind] for kind, need in needs(cost).items())
 
 
 def _too_large(network: Network, cost: Cost, limits: DeviceLimits) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cs_hdl.plan.lanes import LanesPlan
 
 __all__ = [
+    "BLOCK_POOL_DEPTH",
     "ArgMaxStage",
     "AverageStage",
     "ConstantsStage",
@@ -29,6 +30,12 @@ __all__ = [
     "ThresholdKWTAStage",
     "WidenStage",
 ]
+
+
+#: Results that max-pooling with a running maximum holds at most, in its pipeline and its queue.
+BLOCK_POOL_DEPTH = 8
+#: Beats of an output row up to which max-pooling has a running maximum.
+_MOST_RUNNING_BEATS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +72,11 @@ class PoolStage(Stage):
     lanes: int
     beats: int
     dtype: str
+
+    @property
+    def running(self) -> bool:
+        """Whether a running maximum does, in LUT RAM (which is made no deeper than so)."""
+        return self.geometry.blocks and self.geometry.out[1] * self.beats <= _MOST_RUNNING_BEATS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +170,7 @@ class ArgMaxStage(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class NarrowStage(Stage):
-    """A queue of ``depth`` whole positions, cut into beats of ``lanes`` channels."""
+    """A queue of ``depth`` beats of ``channels`` channels, a whole position or a part, cut into beats of ``lanes``."""
 
     channels: int
     lanes: int

@@ -49,6 +49,8 @@ __all__ = ["measure", "stage_times"]
 
 #: Cycles of the input border, the output border, a register slice behind a wide stage, and a queue.
 INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY, QUEUE_LATENCY = 1, 2, 1, 2
+#: Cycles of max-pooling with a running maximum: three steps and a queue.
+BLOCK_POOL_LATENCY = 3 + QUEUE_LATENCY
 
 
 def measure(plan: Plan) -> Plan:
@@ -69,6 +71,8 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     if isinstance(stage, LanesStage):
         return lanes_times(plan, stage, times)
     if isinstance(stage, PoolStage):
+        if stage.running:
+            return _last_of_blocks(stage, times) + BLOCK_POOL_LATENCY
         return _window_times(stage.geometry, stage.beats, times) + tree_levels(stage.geometry.taps) + SLICE_LATENCY
     if isinstance(stage, AverageStage):
         return _average_times(stage, times) + SLICE_LATENCY
@@ -123,6 +127,13 @@ def _window_times(geometry: Geometry, beats: int, times: Times) -> Times:
     places = ((y * width + x) * beats + np.arange(beats)).ravel() + delay
     result: Times = steps[places] + 1
     return result
+
+
+def _last_of_blocks(stage: PoolStage, times: Times) -> Times:
+    """When the last value of each window has come."""
+    (height, width, _), (rows, columns) = stage.geometry.shape, stage.geometry.kernel
+    last: Times = times.reshape(height, width, stage.beats)[rows - 1 :: rows, columns - 1 :: columns]
+    return last.ravel()
 
 
 def _average_times(stage: AverageStage, times: Times) -> Times:

@@ -14,6 +14,7 @@ from cs_hdl.network import (
     GlobalKWTA,
     Layer,
     LocalKWTA,
+    MaxPool,
     Network,
     Requantise,
     Residual,
@@ -44,6 +45,11 @@ def _global(options: dict[str, Any]) -> Network:
 
 def _argmax(options: dict[str, Any]) -> Network:
     return _selection(ArgMax(name="argmax"), options)
+
+
+def _max_pool(options: dict[str, Any]) -> Network:
+    """Windows that overlap, as ResNet's first pooling has them."""
+    return _selection(MaxPool(name="pool", kernel=(3, 3), stride=(2, 2), padding=(1, 1, 1, 1)), options)
 
 
 def _random_weights(rng: np.random.Generator, shape: tuple[int, ...], sparsity: float) -> NDArray[np.int8]:
@@ -113,6 +119,7 @@ OWN_NETWORKS: dict[str, Callable[[dict[str, Any]], Network]] = {
     "local-kwta": _local,
     "global-kwta": _global,
     "argmax": _argmax,
+    "max-pool": _max_pool,
     "random-masks": _random_masks,
     "residual": _residual,
 }

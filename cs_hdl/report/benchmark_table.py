@@ -136,6 +136,7 @@ LEAF_DESIGNS = (
     _design("threshold", "global-kwta", {"features": 1500, "winners": 150}, None, 12800),
     _design("local-kwta 256", "local-kwta", {"channels": 256, "winners": 32}, None, 12800),
     _design("argmax", "argmax", {"features": 100}, None, None),
+    _design("max-pool", "max-pool", {"channels": 16}, None, 800),
     _design(
         "random masks", "random-masks", {"kernel": "3x3", "channels": 32, "weight_sparsity": 0.9, "winners": 4},
         "sparse-sparse", 3200,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from amaranth.hdl import Module, UnusedElaboratable
 
 from cs_hdl.rtl.accelerator import Accelerator
-from cs_hdl.rtl.platform import EmitPlatform
 
 if TYPE_CHECKING:
     from cs_hdl.plan.plan import Plan
@@ -40,7 +39,7 @@ def find_leaves(plans: dict[str, Plan]) -> dict[str, Any]:
 def _components(component: Any) -> Iterator[Any]:
     """``component`` and all components of cs_hdl below it."""
     yield component
-    module = component.elaborate(EmitPlatform())
+    module = component.elaborate(None)
     if not isinstance(module, Module):
         return
     # Amaranth has no public way to a module's submodules as they were given.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Module, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,7 +25,7 @@ def input_layout(plan: LanesPlan, dtype: str) -> data.StructLayout:
 
 
 class ActivationWriter(wiring.Component):
-    """The line buffer's write side: a ring of input rows, copied into every lane.
+    """The line buffer's write side: a ring of input rows, copied into every lane that reads them.
 
     Members
     -------
@@ -57,6 +57,9 @@ class ActivationWriter(wiring.Component):
             Signal(plan.slices, init=1),
             Signal(range(width + 1)),
         )
+        # One for each lane with columns of its own (beyond the last of them none), and the column within it.
+        owner, share = Signal(plan.shares // plan.slices, init=1), Signal(plan.shares)
+        own, own_last = Signal(range(max(plan.lane_columns, 2))), Signal()
         total = Signal(range(max(plan.beats, 2)))  # beat of the position, over all slices
         slot_start = Signal(index_width(plan.ring_rows * plan.row_pitch))
         word = Signal(range(max(plan.row_words, 2)))
@@ -69,6 +72,7 @@ class ActivationWriter(wiring.Component):
             position_end.eq(total == plan.beats - 1),
             part_end.eq((beat == plan.lane_beats - 1) | position_end),
             row_end.eq(position_end & (column == width - 1)),
+            own_last.eq(own == plan.lane_columns - 1),
             self.row_written.eq(taken & row_end),
         ]
         with m.If(taken):
@@ -83,8 +87,14 @@ class ActivationWriter(wiring.Component):
                     column_start.eq(column_start + plan.lane_beats),
                     word.eq(column_start + plan.lane_beats),
                 ]
+            if plan.own_columns:
+                with m.If(position_end & own_last):  # the next lane's first column, at the start of its memory
+                    m.d.sync += [owner.eq(owner << 1), column_start.eq(0), word.eq(0)]
+                with m.If(position_end):
+                    m.d.sync += own.eq(Mux(own_last | row_end, 0, own + 1))
             with m.If(row_end):
                 m.d.sync += [
+                    owner.eq(1),
                     column.eq(0),
                     column_start.eq(0),
                     word.eq(0),
@@ -93,9 +103,10 @@ class ActivationWriter(wiring.Component):
                 ]
                 with m.If(slot == plan.ring_rows - 1):
                     m.d.sync += [slot.eq(0), slot_start.eq(0)]
+        m.d.comb += share.eq(Cat(part & owner_bit.replicate(plan.slices) for owner_bit in owner))
         m.d.sync += self.write.enable.eq(0)
         with m.If(taken):
-            m.d.sync += [self.write.enable.eq(part), self.write.address.eq(slot_start + word)]
+            m.d.sync += [self.write.enable.eq(share), self.write.address.eq(slot_start + word)]
             for index in range(plan.beat):
                 m.d.sync += self.write.entries[index].value.eq(self.i.p.values[index])
                 if plan.sparse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed, unsigned
@@ -9,7 +10,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.plan.cost import ram_style
 from cs_hdl.rtl.lane_columns import LaneColumns, delayed_step, step_layout
+from cs_hdl.rtl.platform import shared_part
 from cs_hdl.rtl.streams import index_width
 
 if TYPE_CHECKING:
@@ -30,10 +33,10 @@ def entry_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
 
 
 def write_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
-    """A write into the activation memories: which slice of lanes, where, and one beat of entries."""
+    """A write into the activation memories: which share of the lanes, where, and one beat of entries."""
     return data.StructLayout(
         {
-            "enable": plan.slices,
+            "enable": plan.shares,
             "address": index_width(plan.ring_rows * plan.row_pitch),
             "entries": data.ArrayLayout(entry_layout(plan, value_shape), plan.beat),
         }
@@ -87,7 +90,7 @@ class Lane(wiring.Component):
     engine: which of the neighbouring output columns it works on.
     borrows: it reads no activations, but does what its neighbour in the engine before did a cycle ago.
     value_shape: shape of an activation, ``unsigned(8)`` or ``signed(8)``.
-    sum_width: bits of the incoming partial sums.
+    sum_width: bits of the incoming partial sums; 0 for the first lane, which has none.
 
     Members
     -------
@@ -116,9 +119,11 @@ class Lane(wiring.Component):
         borrows: bool = False,
     ) -> None:
         self._plan, self._table = plan, table
-        self._row, self._part, self._borrows = row, part, borrows
-        #: How many columns of the input the lane's first tap lies right of the command's.
+        self._row, self._borrows = row, borrows
+        #: How many columns of the input the lane's first tap lies right of the command's; in its memory likewise.
         self._shift = column * plan.lane_columns + engine * plan.geometry.stride[1]
+        self._memory_shift = 0 if plan.own_columns else self._shift
+        self._share = column * plan.slices + part if plan.own_columns else part
         self._value_shape, self._sum_width = value_shape, sum_width
         command, step = command_layout(plan), step_layout(plan, value_shape)
         super().__init__(
@@ -127,33 +132,37 @@ class Lane(wiring.Component):
                 "next_command": Out(command),
                 "write": In(write_layout(plan, value_shape)),
                 **({"step": In(step), "next_step": Out(step)} if plan.shared_fetch else {}),
-                "sums": In(data.ArrayLayout(signed(sum_width), plan.set_columns)),
+                **({"sums": In(data.ArrayLayout(signed(sum_width), plan.set_columns))} if sum_width else {}),
                 "next_sums": Out(data.ArrayLayout(signed(table.chain_width), plan.set_columns)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        plan, command = self._plan, self.command
+        plan, command, table = self._plan, self.command, self._table
         m.d.sync += self.next_command.eq(command)
         step = self.step if self._borrows else self._make_step(m)
         if plan.shared_fetch:
             m.d.sync += self.next_step.eq(step)
         for number, columns in enumerate(plan.column_groups):
-            group = LaneColumns(
-                plan=plan,
-                table=self._table,
-                columns=columns,
-                value_shape=self._value_shape,
-                sum_width=self._sum_width,
+            # The lanes of all engines at the same place in the kernel are the same here.
+            m.submodules[f"part_{number}"], group = shared_part(
+                partial(
+                    LaneColumns,
+                    plan=plan,
+                    table=table,
+                    columns=columns,
+                    value_shape=self._value_shape,
+                    sum_width=self._sum_width,
+                ),
+                key=(LaneColumns, plan, number, table.key, self._sum_width, self._value_shape.signed),
+                platform=platform,
             )
-            m.submodules["columns" if len(plan.column_groups) == 1 else f"part_{number}"] = group
             m.d.comb += group.step.eq(step)
             for place, column in enumerate(columns):
-                m.d.comb += [
-                    group.sums[place].eq(self.sums[column]),
-                    self.next_sums[column].eq(group.next_sums[place]),
-                ]
+                m.d.comb += self.next_sums[column].eq(group.next_sums[place])
+                if self._sum_width:
+                    m.d.comb += group.sums[place].eq(self.sums[column])
         return m
 
     def _make_step(self, m: Module) -> Any:
@@ -170,15 +179,17 @@ class Lane(wiring.Component):
         """The entry's value (0 in the padding) after ``2 + memory_latency`` cycles, its table address one later."""
         plan, geometry, command = self._plan, self._plan.geometry, self.command
         # A row that is written has been read by all lanes: what comes of both at one place is not used.
-        memory = m.submodules.activations = Memory(
-            shape=data.ArrayLayout(entry_layout(plan, self._value_shape), plan.beat),
-            depth=plan.ring_rows * plan.row_pitch,
-            init=[],
-            attrs={"no_rw_check": 1},
+        shape, depth = (
+            data.ArrayLayout(entry_layout(plan, self._value_shape), plan.beat),
+            plan.ring_rows * plan.row_pitch,
         )
+        # Between a few words and many Yosys is left to judge: its block RAM is the better one there.
+        style = ram_style(depth, shape.size)
+        attrs = {"no_rw_check": 1} | ({"ram_style": style} if style == "block" or plan.memory_latency == 1 else {})
+        memory = m.submodules.activations = Memory(shape=shape, depth=depth, init=[], attrs=attrs)
         write = memory.write_port()
         m.d.comb += [
-            write.en.eq(self.write.enable[self._part]),
+            write.en.eq(self.write.enable[self._share]),
             write.addr.eq(self.write.address),
             write.data.eq(self.write.entries),
         ]
@@ -190,7 +201,7 @@ class Lane(wiring.Component):
             row.eq(command.row + self._row * plan.lane_rows),
             column.eq(command.column + self._shift),
             slot.eq(command.slot + self._row * plan.lane_rows),
-            word.eq(command.word + self._shift * plan.lane_beats),
+            word.eq(command.word + self._memory_shift * plan.lane_beats),
         ]
         inside = Signal(reset_less=True)
         address = Signal(index_width(plan.ring_rows * plan.row_pitch), reset_less=True)

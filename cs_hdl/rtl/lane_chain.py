@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Module
@@ -13,6 +14,7 @@ from cs_hdl.rtl.lane import Lane, command_layout, write_layout
 from cs_hdl.rtl.lane_columns import step_layout
 from cs_hdl.rtl.lane_control import tag_layout
 from cs_hdl.rtl.merge_guests import MergeGuests
+from cs_hdl.rtl.platform import shared_part
 from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.reorder import Reorder
 from cs_hdl.rtl.requantise import Requantiser
@@ -86,13 +88,20 @@ class LaneChain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         plan = self._plan
-        m.submodules.reorder = reorder = Reorder(
-            places=self._places(),
-            columns=plan.set_columns,
-            depth=plan.drained,
-            slots=plan.slots,
-            lanes=plan.output_lanes,
-            dtype=self._output_dtype,
+        places = tuple(self._places())
+        m.submodules.reorder, reorder = shared_part(
+            partial(
+                Reorder,
+                places=places,
+                columns=plan.set_columns,
+                depth=plan.drained,
+                slots=plan.slots,
+                lanes=plan.output_lanes,
+                dtype=self._output_dtype,
+                table_in_block_ram=plan.places_in_block_ram,
+            ),
+            key=(Reorder, plan, places, self._output_dtype),
+            platform=platform,
         )
         connect(m, reorder.o, flipped(self.o))
         m.d.comb += [self.slot_free.eq(reorder.slot_free), reorder.reserve.eq(self.reserve)]
@@ -127,7 +136,7 @@ class LaneChain(wiring.Component):
         plan = self._plan
         command: Value = self.command
         sums: Value | None = None
-        sum_width = 1
+        sum_width = 0
         for index, table in enumerate(self._tables):
             place, part = divmod(index, plan.slices)
             row, column = divmod(place, plan.columns)

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.rtl.primitives.constant_table import ConstantTable
 from cs_hdl.rtl.primitives.multiplier import RegisteredMultiplier
 from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width
@@ -54,7 +55,7 @@ class LaneColumns(wiring.Component):
     plan: the folding.
     table: weights and kernel ids of the lane, and the bounds of its sums.
     columns: which of its set columns.
-    value_shape: shape of an activation. sum_width: bits of the incoming partial sums.
+    value_shape: shape of an activation. sum_width: bits of the incoming partial sums, 0 where there are none.
 
     Members
     -------
@@ -67,11 +68,11 @@ class LaneColumns(wiring.Component):
         self, *, plan: LanesPlan, table: LaneTable, columns: range, value_shape: Shape, sum_width: int
     ) -> None:
         self._plan, self._table, self._columns = plan, table, columns
-        self._value_shape = value_shape
+        self._value_shape, self._sum_width = value_shape, sum_width
         super().__init__(
             {
                 "step": In(step_layout(plan, value_shape)),
-                "sums": In(data.ArrayLayout(signed(sum_width), len(columns))),
+                **({"sums": In(data.ArrayLayout(signed(sum_width), len(columns)))} if sum_width else {}),
                 "next_sums": Out(data.ArrayLayout(signed(table.chain_width), len(columns))),
             }
         )
@@ -131,12 +132,10 @@ class LaneColumns(wiring.Component):
         style, behind = ("block", 1) if plan.table_in_block_ram else ("logic", 0)
         words: list[Value] = []
         for bank in range(banks):
-            part = init[bank * bank_depth : (bank + 1) * bank_depth]
-            memory = Memory(shape=width, depth=len(part), init=part, attrs={"rom_style": style})
-            m.submodules["table" if banks == 1 else f"table_{bank}"] = memory
-            read = memory.read_port()
-            m.d.comb += read.addr.eq(address[: len(read.addr)])
-            words.append(delayed(m, read.data, behind, name=f"word_{bank}", reset_less=True)[-1])
+            rows = ConstantTable(init[bank * bank_depth : (bank + 1) * bank_depth], width=width, style=style)
+            m.submodules["table" if banks == 1 else f"table_{bank}"] = rows
+            m.d.comb += rows.address.eq(address[: len(rows.address)])
+            words.append(delayed(m, rows.data, behind, name=f"word_{bank}", reset_less=True)[-1])
         if banks == 1:
             return words[0]
         chosen = delayed(m, address[(bank_depth - 1).bit_length() :], 2, name="table_bank", reset_less=True)[-1]
@@ -208,5 +207,5 @@ class LaneColumns(wiring.Component):
         drained = Signal(signed(width), name=f"drained_{index}", reset_less=True)
         m.d.sync += [
             drained.eq(Mux(drain["drain_bank"][-1], reads[1], reads[0])),
-            self.next_sums[index].eq(self.sums[index] + drained),
+            self.next_sums[index].eq(drained + (self.sums[index] if self._sum_width else 0)),
         ]

@@ -28,6 +28,7 @@ from cs_hdl.plan.stages import (
 )
 from cs_hdl.rtl.argmax import ArgMax
 from cs_hdl.rtl.average_pool import AveragePool, GlobalAveragePool
+from cs_hdl.rtl.block_pool import BlockMaxPool
 from cs_hdl.rtl.densify import Densify
 from cs_hdl.rtl.global_kwta import GlobalKWTA
 from cs_hdl.rtl.local_kwta import LocalKWTA
@@ -77,7 +78,10 @@ def make_stage(plan: Plan, stage: Stage) -> Any:
     if isinstance(stage, LanesStage):
         return _lanes(plan, stage)
     if isinstance(stage, PoolStage):
-        pool = MaxPool(geometry=stage.geometry, lanes=stage.lanes, beats=stage.beats, dtype=stage.dtype)
+        kind = BlockMaxPool if stage.running else MaxPool
+        pool = kind(geometry=stage.geometry, lanes=stage.lanes, beats=stage.beats, dtype=stage.dtype)
+        if stage.running:
+            return pool  # it has a queue of its own
         return Chain(pool=pool, slice=RegisterSlice(pool.o.payload.shape()))
     if isinstance(stage, AverageStage):
         return _average(stage)

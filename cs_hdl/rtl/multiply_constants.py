@@ -12,6 +12,7 @@ from cs_hdl.plan.timing import QUEUE_LATENCY
 from cs_hdl.rtl.primitives.constant_adders import ConstantAdders
 from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.registers import delayed
+from cs_hdl.rtl.primitives.room import room_register
 from cs_hdl.rtl.primitives.window import window_layout
 from cs_hdl.rtl.requantise import Requantiser
 from cs_hdl.rtl.streams import value_shape, values_layout
@@ -115,7 +116,6 @@ class MultiplyConstants(wiring.Component):
     def _admit(self, m: Module) -> Signal:
         """Whether a window is taken: one waits while as many are under way as the queue can hold."""
         taken = Signal()
-        under_way = Signal(range(self.latency + 2))
-        m.d.comb += [self.i.ready.eq(under_way != self.latency + 1), taken.eq(self.i.valid & self.i.ready)]
-        m.d.sync += under_way.eq(under_way + taken - (self.o.valid & self.o.ready))
+        room = room_register(m, limit=self.latency + 1, taken=taken, given=self.o.valid & self.o.ready)
+        m.d.comb += [self.i.ready.eq(room), taken.eq(self.i.valid & room)]
         return taken

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.rtl.primitives.room import room_register
 from cs_hdl.rtl.streams import value_shape, values_layout
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
 
 __all__ = ["Narrow", "Widen"]
 
+#: Lanes that have a memory and counters of their own: addresses for all lanes of a wide beat are slow wires.
+_PART_LANES = 4
+
 
 class Narrow(wiring.Component):
-    """Cuts a position that comes in one beat of all channels into beats of ``lanes`` channels.
+    """Cuts beats of ``channels`` channels, a whole position or a part of one, into beats of ``lanes``.
 
-    Whole positions wait in a queue of ``depth`` (at least 2), so that a burst is taken at one position a
-    cycle. Latency 2 cycles, initiation interval ``ceil(channels / lanes)`` cycles a position.
+    They wait in a queue of ``depth`` (at least 2), so that a burst is taken at one beat a cycle.
+    Latency 2 cycles, initiation interval ``ceil(channels / lanes)`` cycles a beat that comes in.
 
     Members: ``i``: ``values_layout(dtype, channels)``; ``o``: ``values_layout(dtype, lanes)``.
     """
@@ -36,40 +45,53 @@ class Narrow(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        put, take = Signal(), Signal()
+        room = room_register(m, limit=self._depth, taken=put, given=take)
+        m.d.comb += [self.i.ready.eq(room), put.eq(self.i.valid & room)]
+        for number, first in enumerate(range(0, self._lanes, _PART_LANES)):
+            m.submodules[f"part_{number}"] = part = Module()
+            lanes = range(first, min(first + _PART_LANES, self._lanes))
+            valid, taken = self._cut(part, lanes, put=put)
+            if number == 0:
+                m.d.comb += [self.o.valid.eq(valid), take.eq(taken)]
+        return m
+
+    def _cut(self, m: Module, lanes: range, *, put: Value) -> tuple[Value, Value]:
+        """Memory and output of some lanes, which move as all do: whether they are valid, and whether the memory's
+        oldest row leaves it."""
         beats = -(-self._channels // self._lanes)
-        memory = m.submodules.queue = Memory(
-            shape=data.ArrayLayout(value_shape(self._dtype), self._channels), depth=self._depth, init=[]
-        )
+        channels = [beat * self._lanes + lane for beat in range(beats) for lane in lanes]
+        channels = [channel for channel in channels if channel < self._channels]
+        shape = data.ArrayLayout(value_shape(self._dtype), max(1, len(channels)))
+        memory = m.submodules.queue = Memory(shape=shape, depth=self._depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        level = Signal(range(self._depth + 1))
-        put, take, move = Signal(), Signal(), Signal()
-        beat = Signal(range(max(beats, 2)))
+        level, valid = Signal(range(self._depth + 1), name="level"), Signal(name="valid")
+        take, move = Signal(name="take"), Signal(name="move")
+        beat = Signal(range(max(beats, 2)), name="beat")
         m.d.comb += [
-            self.i.ready.eq(level != self._depth),
-            put.eq(self.i.valid & self.i.ready),
             write.en.eq(put),
-            write.data.eq(self.i.p.values),
-            move.eq(self.o.ready | ~self.o.valid),
+            move.eq(self.o.ready | ~valid),
             take.eq(move & (level != 0) & (beat == beats - 1)),
         ]
-        for port, step in ((write, put), (read, take)):
-            place = Signal(range(self._depth))
+        m.d.comb += [write.data[place].eq(self.i.p.values[channel]) for place, channel in enumerate(channels)]
+        for name, port, step in (("written", write, put), ("read", read, take)):
+            place = Signal(range(self._depth), name=name)
             m.d.comb += port.addr.eq(place)
             with m.If(step):
                 m.d.sync += place.eq(Mux(place == self._depth - 1, 0, place + 1))
         m.d.sync += level.eq(level + put - take)
         with m.If(move):
-            m.d.sync += self.o.valid.eq(level != 0)
+            m.d.sync += valid.eq(level != 0)
             with m.If(level != 0):
                 m.d.sync += beat.eq(Mux(beat == beats - 1, 0, beat + 1))
             with m.Switch(beat):
                 for index in range(beats):
                     with m.Case(index):
-                        for lane in range(self._lanes):
+                        for lane in lanes:
                             channel = index * self._lanes + lane
-                            value = read.data[channel] if channel < self._channels else 0
+                            value = read.data[channels.index(channel)] if channel in channels else 0
                             m.d.sync += self.o.p.values[lane].eq(value)
-        return m
+        return valid, take
 
 
 class Widen(wiring.Component):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.plan.cost import memory_cost
+from cs_hdl.plan.cost import ram_style
+from cs_hdl.rtl.primitives.constant_table import ConstantTable
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width, value_shape, values_layout
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Reorder(wiring.Component):
     places: for each channel, the column (set) and the address within it where its value arrives.
     columns, depth: values that arrive at once, and addresses of a column.
     slots: positions held; lanes: values of a beat of the output; dtype: of a value.
+    table_in_block_ram: where the table of places is, which takes a cycle more.
 
     Members
     -------
@@ -34,17 +37,26 @@ class Reorder(wiring.Component):
         never refused: a place is taken beforehand with ``reserve`` while ``slot_free``.
     o: ``values_layout(dtype, lanes)``, ``ceil(channels / lanes)`` beats a position.
 
-    The first beat of a position is valid 4 cycles after its last write; one beat a cycle. A slot is
-    free again once the values of its last beat have been read.
+    The first beat of a position is valid 4 cycles after its last write (5 with ``table_in_block_ram``); one
+    beat a cycle. A slot is free again once the values of its last beat have been read.
     """
 
     def __init__(
-        self, *, places: Sequence[tuple[int, int]], columns: int, depth: int, slots: int, lanes: int, dtype: str
+        self,
+        *,
+        places: Sequence[tuple[int, int]],
+        columns: int,
+        depth: int,
+        slots: int,
+        lanes: int,
+        dtype: str,
+        table_in_block_ram: bool = False,
     ) -> None:
         if not 1 <= lanes <= len(places):
             raise ValueError(f"lanes must be 1..{len(places)}, not {lanes!r}")
         self._places, self._columns, self._depth = tuple(places), columns, depth
         self._slots, self._lanes, self._dtype = slots, lanes, dtype
+        self._table_in_block_ram = table_in_block_ram
         super().__init__(
             {
                 "write": In(
@@ -78,9 +90,13 @@ class Reorder(wiring.Component):
         ]
         write_slot, read_slot = self._slot(m, "write_slot", written), self._slot(m, "read_slot", fetched)
 
-        # Three stages that move together: the addresses of a beat, what all columns have there, its values.
-        move, beat, pending, read = Signal(), Signal(range(max(beats, 2))), Signal(), Signal()
-        last, pending_last = Signal(), Signal()
+        # Stages that move together: the addresses of a beat (two, if in block RAM), what all columns have there, its
+        # values.
+        move, beat, read = Signal(), Signal(range(max(beats, 2))), Signal()
+        last = Signal()
+        look_up = 2 if self._table_in_block_ram else 1
+        pending = delayed(m, complete != 0, look_up, name="pending", enable=move)[-1]
+        pending_last = delayed(m, last, look_up, name="pending_last", enable=move)[-1]
         m.d.comb += [
             freed.eq(move & pending & pending_last),
             move.eq(self.o.ready | ~self.o.valid),
@@ -88,12 +104,7 @@ class Reorder(wiring.Component):
             fetched.eq(move & (complete != 0) & last),
         ]
         with m.If(move):
-            m.d.sync += [
-                pending.eq(complete != 0),
-                pending_last.eq(last),
-                read.eq(pending),
-                self.o.valid.eq(read),
-            ]
+            m.d.sync += [read.eq(pending), self.o.valid.eq(read)]
             with m.If(complete != 0):
                 m.d.sync += beat.eq(beat + 1)
                 with m.If(last):
@@ -110,22 +121,40 @@ class Reorder(wiring.Component):
                 m.d.sync += slot.eq(0)
         return slot
 
+    def _look_up(
+        self, m: Module, *, lane: int, beat: Value, move: Value, used: list[int], channels: list[int]
+    ) -> tuple[Signal, Signal, Signal]:
+        """Registers: which of the columns, the address in it, and whether the beat has no channel here."""
+        select = Signal(range(max(len(used), 2)), name=f"select_{lane}", reset_less=True)
+        address = Signal(index_width(self._depth), name=f"address_{lane}", reset_less=True)
+        absent = Signal(name=f"absent_{lane}", reset_less=True)
+        places = [(used.index(column), place) for column, place in (self._places[channel] for channel in channels)]
+        if self._table_in_block_ram:
+            beats = -(-len(self._places) // self._lanes)
+            width = len(select) + len(address) + 1
+            rows = [column | place << len(select) for column, place in places]
+            rows += [1 << (width - 1)] * (beats - len(rows))
+            m.submodules[f"table_{lane}"] = table = ConstantTable(rows, width=width, style="block")
+            m.d.comb += [table.address.eq(beat), table.en.eq(move)]
+            with m.If(move):
+                m.d.sync += Cat(select, address, absent).eq(table.data)
+            return select, address, absent
+        with m.If(move):
+            m.d.sync += absent.eq(1)
+            with m.Switch(beat):
+                for index, (column, place) in enumerate(places):
+                    with m.Case(index):
+                        m.d.sync += [select.eq(column), address.eq(place), absent.eq(0)]
+        return select, address, absent
+
     def _lane(self, m: Module, *, lane: int, beat: Value, move: Value, write_slot: Value, read_slot: Value) -> None:
         """One lane has a copy of each column that any of its channels comes from."""
+        address_width = index_width(self._depth)
         channels = list(range(lane, len(self._places), self._lanes))
         used = sorted({self._places[channel][0] for channel in channels})
-        address_width = index_width(self._depth)
-        select = Signal(range(max(len(used), 2)), name=f"select_{lane}", reset_less=True)
-        address = Signal(address_width, name=f"address_{lane}", reset_less=True)
-        slot = Signal.like(read_slot, name=f"slot_{lane}", reset_less=True)
-        absent = Signal(name=f"absent_{lane}", reset_less=True)
-        with m.If(move):
-            m.d.sync += [slot.eq(read_slot), absent.eq(1)]
-            with m.Switch(beat):
-                for index, channel in enumerate(channels):
-                    column, place = self._places[channel]
-                    with m.Case(index):
-                        m.d.sync += [select.eq(used.index(column)), address.eq(place), absent.eq(0)]
+        select, address, absent = self._look_up(m, lane=lane, beat=beat, move=move, used=used, channels=channels)
+        look_up = 2 if self._table_in_block_ram else 1
+        slot = delayed(m, read_slot, look_up, name=f"slot_{lane}", enable=move, reset_less=True)[-1]
         select_2 = Signal.like(select, name=f"select_2_{lane}", reset_less=True)
         absent_2 = Signal.like(absent, name=f"absent_2_{lane}", reset_less=True)
         value = self.o.p.values[lane]
@@ -135,7 +164,7 @@ class Reorder(wiring.Component):
             shape, depth = value_shape(self._dtype), self._slots << address_width
             # A slot that is written is not read. With the register behind it Yosys might take either kind of memory;
             # block RAM is for what it does not waste.
-            style = "block" if memory_cost(depth, shape.width).block_ram else "distributed"
+            style = ram_style(depth, shape.width)
             memory = m.submodules[f"memory_{lane}_{column}"] = Memory(
                 shape=shape, depth=depth, init=[], attrs={"ram_style": style, "no_rw_check": 1}
             )

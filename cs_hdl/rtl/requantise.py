@@ -56,7 +56,7 @@ class Requantiser(wiring.Component):
         self._dtype = dtype
         self._biases = list(biases)
         self._low, self._high = low + min(biases), high + max(biases)
-        self._scale = common_scale(multipliers, shifts)
+        self._scale = common_scale(multipliers, shifts, addresses=len(biases))
         super().__init__(
             {
                 "en": In(1),
@@ -75,7 +75,7 @@ class Requantiser(wiring.Component):
         m = Module()
         scale = self._scale
         half = (1 << scale.shift) >> 1
-        held = self._register(m, self.i, "held")
+        held = self._delayed(m, self.i, scale.table_latency, "held")
         if not scale.factors:
             m.d.comb += self.o.eq(self._add(m, held, self._biases, low=self._low, high=self._high, name="total"))
         elif scale.only_shifts:
@@ -100,9 +100,15 @@ class Requantiser(wiring.Component):
             m.d.sync += register.eq(value)
         return register
 
+    def _delayed(self, m: Module, value: Value, cycles: int, name: str) -> Value:
+        for stage in range(cycles):
+            value = self._register(m, value, f"{name}_{stage}")
+        return value
+
     def _add(self, m: Module, value: Value, addends: list[int], *, low: int, high: int, name: str) -> Signal:
-        """``value`` plus what belongs to its address, as it was one enabled cycle ago."""
+        """``value`` plus what belongs to its address, as it was ``table_latency`` enabled cycles ago."""
         addend = self._constant(m, "bias", addends, self.address)
+        addend = self._delayed(m, addend, self._scale.table_latency - 1, "addend")
         total = Signal(signed(bits_for_range(low, high)), name=name, reset_less=True)
         with m.If(self.en):
             m.d.sync += total.eq(value + addend)
@@ -123,7 +129,7 @@ class Requantiser(wiring.Component):
 
     def _multiply(self, m: Module, total: Signal) -> tuple[Value, int, int]:
         """``total * factor`` after two cycles, and its range."""
-        address = self._register(m, self.address, "address_1")
+        address = self._delayed(m, self.address, self._scale.table_latency, "address")
         factor = self._constant(m, "factor", list(self._scale.factors), address)
         largest = max(self._scale.factors)
         low, high = min(self._low * largest, 0), max(self._high * largest, 0)

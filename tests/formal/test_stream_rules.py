@@ -19,6 +19,7 @@ from cs_hdl.plan.adder_graph import adder_graph
 from cs_hdl.plan.folding import fold_lanes
 from cs_hdl.plan.geometry import Geometry, weight_geometry
 from cs_hdl.rtl.argmax import ArgMax
+from cs_hdl.rtl.block_pool import BlockMaxPool
 from cs_hdl.rtl.densify import Densify
 from cs_hdl.rtl.global_kwta import GlobalKWTA
 from cs_hdl.rtl.local_kwta import LocalKWTA
@@ -157,9 +158,9 @@ def window(geometry: Geometry, *, beats: int = 1, bits: int = 1, depth: int | No
     )
 
 
-def max_pool(geometry: Geometry, dtype: str, *, bits: int = 8, depth: int | None = None) -> Case:
-    def make() -> MaxPool:
-        return MaxPool(geometry=geometry, lanes=1, beats=1, dtype=dtype)
+def max_pool(geometry: Geometry, dtype: str, *, running: bool = False, bits: int = 8, depth: int | None = None) -> Case:
+    def make() -> MaxPool | BlockMaxPool:
+        return (BlockMaxPool if running else MaxPool)(geometry=geometry, lanes=1, beats=1, dtype=dtype)
 
     def golden(inputs: Any) -> list[Value]:
         results = []
@@ -409,6 +410,8 @@ SLOW = {
     "window, two beats": lambda: window(geometry((1, 3), (1, 2), padding=0), beats=2, depth=24),
     "max-pool": lambda: max_pool(geometry((2, 2), (2, 2), stride=2), "int8", depth=20),
     "max-pool, overlap": lambda: max_pool(geometry((3, 2), (2, 2), padding=1), "uint8", depth=22),
+    "max-pool, running": lambda: max_pool(geometry((2, 4), (2, 2), stride=2), "int8", running=True, depth=20),
+    "max-pool, running, rest": lambda: max_pool(geometry((3, 3), (2, 2), stride=2), "uint8", running=True, depth=24),
     "densify": lambda: densify(4, 2, 2, 2, depth=18),
     "densify, one lane": lambda: densify(3, 2, 1, 1, depth=18),
     "local k-WTA": lambda: local_kwta(4, 2, 1, 2, depth=14),

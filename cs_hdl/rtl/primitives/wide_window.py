@@ -66,51 +66,61 @@ class WideWindow(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         kernel_width = self._geometry.kernel[1]
-        move, step = Signal(), Signal()
+        move, step, shift = Signal(), Signal(), Signal()
         left = Signal(range(self._columns))  # windows of this beat behind the one that is given
+        busy = Signal()  # there are some
         m.d.comb += [
             move.eq(self.o.ready | ~self.o.valid),
-            self.i.ready.eq(move & (left == 0)),
+            self.i.ready.eq(move & ~busy),
             step.eq(self.i.ready & self.i.valid),
+            shift.eq(move & busy),
         ]
         row_start, gives = self._place(m, step)
         with m.If(move):
-            m.d.sync += self.o.valid.eq(Mux(left == 0, step & gives, 1))
-            with m.If(left != 0):
-                m.d.sync += left.eq(left - 1)
+            m.d.sync += self.o.valid.eq(Mux(busy, 1, step & gives))
+        with m.If(shift):
+            m.d.sync += [left.eq(left - 1), busy.eq(left != 1)]
         with m.If(step & gives):
-            m.d.sync += left.eq(Mux(row_start, self._columns - kernel_width, self._columns - 1))
+            first = Mux(row_start, self._columns - kernel_width, self._columns - 1)
+            m.d.sync += [left.eq(first), busy.eq(first != 0)]
 
-        width = value_shape(self._dtype).width * self._channels
+        # Each row has an enable of its own: one for all had the slowest wire of the whole engine.
         for row, slab in enumerate(self._rows(m, step)):
-            fresh = [slab[column * width : (column + 1) * width] for column in range(self._columns)]
-            held = [
-                Signal(width, name=f"held_{row}_{column}", reset_less=True)
-                for column in range(kernel_width - 1 + self._columns)
-            ]
-            for column, register in enumerate(held):
-                # Behind the last beat's last window comes the new beat; at the start of a row nothing is before it.
-                after: Value = held[column + 1] if column + 1 < len(held) else register
-                on: Value = after if column < kernel_width - 1 else fresh[column - kernel_width + 1]
-                first: Value = fresh[column] if column < self._columns else on
-                with m.If(step):
-                    m.d.sync += register.eq(Mux(row_start, first, on))
-                with m.Elif(move & (left != 0)):
-                    m.d.sync += register.eq(after)
-            for column in range(kernel_width):
-                m.d.comb += self.o.payload.taps[row * kernel_width + column].as_value().eq(held[column])
+            m.submodules[f"part_{row}"] = part = Module()
+            taps = self._hold(part, slab, step=step, shift=shift, row_start=row_start)
+            for column, tap in enumerate(taps):
+                m.d.comb += self.o.payload.taps[row * kernel_width + column].as_value().eq(tap)
         return m
+
+    def _hold(self, m: Module, slab: Value, *, step: Value, shift: Value, row_start: Value) -> list[Signal]:
+        """A row's registers, which take a beat or shift by a column; returns the kernel's columns."""
+        kernel_width, width = self._geometry.kernel[1], value_shape(self._dtype).width * self._channels
+        fresh = [slab[column * width : (column + 1) * width] for column in range(self._columns)]
+        held = [
+            Signal(width, name=f"held_{column}", reset_less=True) for column in range(kernel_width - 1 + self._columns)
+        ]
+        for column, register in enumerate(held):
+            # Behind the last beat's last window comes the new beat; at the start of a row nothing is before it.
+            after: Value = held[column + 1] if column + 1 < len(held) else register
+            on: Value = after if column < kernel_width - 1 else fresh[column - kernel_width + 1]
+            first: Value = fresh[column] if column < self._columns else on
+            with m.If(step):
+                m.d.sync += register.eq(Mux(row_start, first, on))
+            with m.Elif(shift):
+                m.d.sync += register.eq(after)
+        return held[:kernel_width]
 
     def _place(self, m: Module, step: Value) -> tuple[Value, Value]:
         """Whether the beat is a row's first, and whether its row completes an output row."""
         geometry = self._geometry
         beat, y = Signal(range(max(self._beats, 2))), Signal(range(max(geometry.shape[0], 2)))
+        row_start = Signal(init=1)
         with m.If(step):
-            m.d.sync += beat.eq(beat + 1)
+            m.d.sync += [beat.eq(beat + 1), row_start.eq(beat == self._beats - 1)]
             with m.If(beat == self._beats - 1):
                 m.d.sync += [beat.eq(0), y.eq(Mux(y == geometry.shape[0] - 1, 0, y + 1))]
         gives = Array(int(row in geometry.last_rows) for row in range(geometry.shape[0]))[y]
-        return beat == 0, gives
+        return row_start, gives
 
     def _rows(self, m: Module, step: Value) -> list[Value]:
         """The beat that comes in, last, and what stood above it in the rows before."""
