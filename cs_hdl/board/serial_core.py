@@ -129,26 +129,11 @@ class SerialCore(wiring.Component):
                 ]
                 self._finish(m, transmitter)
             with m.State("IDENTITY"):
-                m.d.comb += [
-                    response.type.eq(FrameType.IDENTITY),
-                    response.length.eq(len(identity)),
-                    transmitter.payload.payload.eq(identity_bytes),
-                    transmitter.payload.valid.eq(1),
-                ]
-                with m.If(transmitter.payload.ready):
-                    m.d.sync += index.eq(index + 1)
-                self._finish(m, transmitter)
+                self._give(m, transmitter, FrameType.IDENTITY, length=len(identity), index=index, byte=identity_bytes)
             with m.State("BENCHMARK"), m.If(benchmark.done):
                 figures = benchmark.figures.as_value()
-                m.d.comb += [
-                    response.type.eq(FrameType.BENCHMARKED),
-                    response.length.eq(len(figures) // 8),
-                    transmitter.payload.payload.eq(figures.word_select(index, 8)),
-                    transmitter.payload.valid.eq(1),
-                ]
-                with m.If(transmitter.payload.ready):
-                    m.d.sync += index.eq(index + 1)
-                self._finish(m, transmitter)
+                byte = figures.word_select(index, 8)
+                self._give(m, transmitter, FrameType.BENCHMARKED, length=len(figures) // 8, index=index, byte=byte)
             with m.State("RESULT"):
                 m.d.comb += [
                     response.type.eq(FrameType.RESULT),
@@ -163,19 +148,35 @@ class SerialCore(wiring.Component):
     def _join(self, m: Module, benchmark: SelfBenchmark, sender: WordSender, reader: ResultReader) -> None:
         """The accelerator belongs to the benchmark while that runs."""
         source, sink = self.m_axis, self.s_axis
+
+        def attach(giver: SelfBenchmark | WordSender, taker: SelfBenchmark | ResultReader) -> None:
+            for name in ("tvalid", "tdata", "tlast"):
+                m.d.comb += getattr(source, name).eq(getattr(giver.m_axis, name))
+            m.d.comb += [giver.m_axis.tready.eq(source.tready), sink.tready.eq(taker.s_axis.tready)]
+            m.d.comb += taker.s_axis.tvalid.eq(sink.tvalid)
+
         with m.If(benchmark.done):
-            for name in ("tvalid", "tdata", "tlast"):
-                m.d.comb += getattr(source, name).eq(getattr(sender.m_axis, name))
-            m.d.comb += [sender.m_axis.tready.eq(source.tready), sink.tready.eq(reader.s_axis.tready)]
-            m.d.comb += reader.s_axis.tvalid.eq(sink.tvalid)
+            attach(sender, reader)
         with m.Else():
-            for name in ("tvalid", "tdata", "tlast"):
-                m.d.comb += getattr(source, name).eq(getattr(benchmark.m_axis, name))
-            m.d.comb += [benchmark.m_axis.tready.eq(source.tready), sink.tready.eq(benchmark.s_axis.tready)]
-            m.d.comb += benchmark.s_axis.tvalid.eq(sink.tvalid)
+            attach(benchmark, benchmark)
         for name in ("tdata", "tlast", "tuser"):
             for target in (reader, benchmark):
                 m.d.comb += getattr(target.s_axis, name).eq(getattr(sink, name))
+
+    def _give(
+        self, m: Module, transmitter: FrameTransmitter, kind: FrameType, *, length: int, index: Signal, byte: Any
+    ) -> None:
+        """A response of ``length`` bytes, ``byte`` being the one at ``index``."""
+        response = transmitter.start.payload
+        m.d.comb += [
+            response.type.eq(kind),
+            response.length.eq(length),
+            transmitter.payload.payload.eq(byte),
+            transmitter.payload.valid.eq(1),
+        ]
+        with m.If(transmitter.payload.ready):
+            m.d.sync += index.eq(index + 1)
+        self._finish(m, transmitter)
 
     @staticmethod
     def _finish(m: Module, transmitter: FrameTransmitter) -> None:

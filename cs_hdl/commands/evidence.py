@@ -35,7 +35,6 @@ def evidence(
     """What a shipped model does on a board: simulated, placed and routed, on record."""
     from cs_hdl.commands.target import find_target
     from cs_hdl.emit.design import write_design
-    from cs_hdl.emit.manifest import read_manifest
     from cs_hdl.frontend.onnx import read_onnx
     from cs_hdl.models import find_model
     from cs_hdl.plan.planner import make_plan
@@ -43,16 +42,16 @@ def evidence(
     from cs_hdl.report.cpu import measure_onnxruntime, random_images
 
     target = find_target(board=board, device=None)
-    design = out / model
+    design, network_file = out / model, find_model(model).path
     with Steps() as step:
         step("packing and planning")
-        plan = make_plan(read_onnx(find_model(model).path), limits=target.limits)
-        write_design(plan, design, source=f"the shipped model {model}", progress=step)
+        plan = make_plan(read_onnx(network_file), limits=target.limits)
+        manifest = write_design(plan, design, source=f"the shipped model {model}", progress=step)
         simulation = run_simulation(design, random_count=words, progress=step)
         check_result(simulation)
         report = build_report(design, board, seed=seed, tries=tries, clock_mhz=None, progress=step)
         step("the same in onnxruntime on this machine")
-        cpu = measure_onnxruntime(find_model(model).path, random_images(plan.network))
+        cpu = measure_onnxruntime(network_file, random_images(plan.network))
     content: dict[str, Any] = {
         "command": f"scripts/evidence {model} {board} --words {words} --seed {seed} --tries {tries}",
         "commit": commit,
@@ -64,7 +63,7 @@ def evidence(
         "report": report | {"bitstream": "top.bit"},
         "simulation": simulation.as_json(),
         "dense_bounds": device_bounds(
-            read_manifest(design), dsp=target.limits.dsp, lut=target.limits.lut, clock_mhz=report["clock_mhz"]
+            manifest, dsp=target.limits.dsp, lut=target.limits.lut, clock_mhz=report["clock_mhz"]
         ),
         "cpu": cpu,
     }

@@ -132,14 +132,20 @@ def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
     """What a plan is expected to take, which layers are its bottleneck, and what the next faster one would take."""
     from cs_hdl.plan.planner import needs, usable
 
-    there = usable(limits)
-    takes = ", ".join(f"{need:,} of {there[kind]:,} {kind}" for kind, need in needs(why.cost).items())
+    there, takes = usable(limits), needs(why.cost)
+
+    def of_what_is_there(wanted: Mapping[str, int]) -> str:
+        return ", ".join(f"{need:,} of {there[kind]:,} {kind}" for kind, need in wanted.items())
+
     if why.faster is None:
         faster = "no folding takes fewer cycles"
     else:
-        cycles, cost = why.faster
-        over = {kind: need for kind, need in needs(cost).items() if need > there[kind]}
-        wanted = over or {kind: need for kind, need in needs(cost).items() if need != needs(why.cost)[kind]}
-        text = ", ".join(f"{need:,} of {there[kind]:,} {kind}" for kind, need in wanted.items())
+        cycles, wanted = why.faster[0], needs(why.faster[1])
+        over = {kind: need for kind, need in wanted.items() if need > there[kind]}
+        text = of_what_is_there(over or {kind: need for kind, need in wanted.items() if need != takes[kind]})
         faster = f"{cycles:,} cycles a word {'would need' if over else 'would fit with'} {text or 'the same'}"
-    return {"expected": takes, "bottleneck": ", ".join(why.bottleneck) or "the borders", "faster": faster}
+    return {
+        "expected": of_what_is_there(takes),
+        "bottleneck": ", ".join(why.bottleneck) or "the borders",
+        "faster": faster,
+    }

@@ -15,7 +15,6 @@ import numpy as np
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.select import argmax_latency, local_kwta_latency
 from cs_hdl.plan.stages import (
-    BLOCK_POOL_DEPTH,
     ArgMaxStage,
     AverageStage,
     ConstantsStage,
@@ -118,7 +117,7 @@ def _most(stage: Stage, index: Counts) -> Counts:
     if isinstance(stage, RescaleStage):
         return index + 1 + scaled_sum_latency(stage.scale) + _SLICE
     if isinstance(stage, PoolStage) and stage.running:
-        return _window_taken(stage, index + BLOCK_POOL_DEPTH, pushed=False)
+        return _window_taken(stage, index + stage.RUNNING_DEPTH, pushed=False)
     return _window_taken(stage, index, pushed=False) + _registers(stage) + _SLICE
 
 

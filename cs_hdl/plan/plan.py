@@ -171,9 +171,7 @@ def _sparse_macs(layer: WeightLayer, tensor: Tensor, geometry: Geometry) -> int:
     return round(geometry.positions * nonzeros * tensor.winners / tensor.shape[2])
 
 
-_STAGES: dict[str, type[Stage]] = {
-    name: getattr(stage_types, name) for name in stage_types.__all__ if name.endswith("Stage")
-}
+_STAGES: dict[str, type[Stage]] = {name: getattr(stage_types, name) for name in stage_types.__all__}
 
 
 def save_plan(plan: Plan, folder: Path) -> None:

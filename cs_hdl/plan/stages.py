@@ -6,7 +6,7 @@ Everything that the RTL needs is in here or in the packed network; nothing here 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from cs_hdl.network import ScaledSum
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from cs_hdl.plan.lanes import LanesPlan
 
 __all__ = [
-    "BLOCK_POOL_DEPTH",
     "ArgMaxStage",
     "AverageStage",
     "ConstantsStage",
@@ -32,8 +31,6 @@ __all__ = [
 ]
 
 
-#: Results that max-pooling with a running maximum holds at most, in its pipeline and its queue.
-BLOCK_POOL_DEPTH = 8
 #: Beats of an output row up to which max-pooling has a running maximum.
 _MOST_RUNNING_BEATS = 256
 
@@ -67,6 +64,9 @@ class LanesStage(Stage):
 @dataclass(frozen=True, kw_only=True)
 class PoolStage(Stage):
     """Max-pooling over beats of ``lanes`` channels, ``beats`` a position."""
+
+    #: Results that max-pooling with a running maximum holds at most, in its pipeline and its queue.
+    RUNNING_DEPTH: ClassVar[int] = 8
 
     geometry: Geometry
     lanes: int

@@ -9,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from cs_hdl.plan.stages import BLOCK_POOL_DEPTH
+from cs_hdl.plan.stages import PoolStage
 from cs_hdl.plan.timing import BLOCK_POOL_LATENCY
 from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.room import room_register
@@ -77,7 +77,7 @@ class BlockMaxPool(wiring.Component):
         step = Signal(walk.shape())
         m.d.sync += [values.eq(self.i.p.values), step.eq(walk)]
         # Second and third step, a few channels each.
-        m.submodules.queue = queue = Queue(layout=self.o.p.shape(), depth=BLOCK_POOL_DEPTH)
+        m.submodules.queue = queue = Queue(layout=self.o.p.shape(), depth=PoolStage.RUNNING_DEPTH)
         complete = Signal()
         for number, first in enumerate(range(0, self._lanes, _PART_LANES)):
             m.submodules[f"part_{number}"] = part = Module()
@@ -90,7 +90,7 @@ class BlockMaxPool(wiring.Component):
         connect(m, queue.o, flipped(self.o))
         room = room_register(
             m,
-            limit=BLOCK_POOL_DEPTH,
+            limit=PoolStage.RUNNING_DEPTH,
             taken=taken & walk.inside & walk.ends,
             given=self.o.valid & self.o.ready,
         )

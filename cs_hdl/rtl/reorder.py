@@ -94,7 +94,7 @@ class Reorder(wiring.Component):
         # values.
         move, beat, read = Signal(), Signal(range(max(beats, 2))), Signal()
         last = Signal()
-        look_up = 2 if self._table_in_block_ram else 1
+        look_up = self._look_up_cycles
         pending = delayed(m, complete != 0, look_up, name="pending", enable=move)[-1]
         pending_last = delayed(m, last, look_up, name="pending_last", enable=move)[-1]
         m.d.comb += [
@@ -112,6 +112,11 @@ class Reorder(wiring.Component):
         for lane in range(self._lanes):
             self._lane(m, lane=lane, beat=beat, move=move, write_slot=write_slot, read_slot=read_slot)
         return m
+
+    @property
+    def _look_up_cycles(self) -> int:
+        """Steps in which a beat's places are looked up."""
+        return 2 if self._table_in_block_ram else 1
 
     def _slot(self, m: Module, name: str, step: Value) -> Signal:
         slot = Signal(range(max(self._slots, 2)), name=name)
@@ -153,8 +158,7 @@ class Reorder(wiring.Component):
         channels = list(range(lane, len(self._places), self._lanes))
         used = sorted({self._places[channel][0] for channel in channels})
         select, address, absent = self._look_up(m, lane=lane, beat=beat, move=move, used=used, channels=channels)
-        look_up = 2 if self._table_in_block_ram else 1
-        slot = delayed(m, read_slot, look_up, name=f"slot_{lane}", enable=move, reset_less=True)[-1]
+        slot = delayed(m, read_slot, self._look_up_cycles, name=f"slot_{lane}", enable=move, reset_less=True)[-1]
         select_2 = Signal.like(select, name=f"select_2_{lane}", reset_less=True)
         absent_2 = Signal.like(absent, name=f"absent_2_{lane}", reset_less=True)
         value = self.o.p.values[lane]
