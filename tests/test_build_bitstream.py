@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 
@@ -9,7 +10,7 @@ import pytest
 from stand_in import write_negative
 
 from cs_hdl.board.catalogue import find_board
-from cs_hdl.build import bitstream
+from cs_hdl.build import bitstream, cluster
 from cs_hdl.build.bitstream import build_bitstream
 from cs_hdl.build.place_route import Routed
 from cs_hdl.build.synthesis import read_netlist
@@ -79,6 +80,39 @@ def test_a_real_bitstream(design):
     bits, steps = (folder / "top.bit").read_bytes(), []
     assert build_bitstream(design, BOARD, seed=1, progress=steps.append).fmax_mhz == report.fmax_mhz
     assert steps == ["seed 1: as built before", "bitstream"] and (folder / "top.bit").read_bytes() == bits
+
+
+def best_of(design, **options):
+    """The report of two seeds, and the steps told."""
+    steps = []
+    return build_bitstream(design, BOARD, seed=1, tries=2, progress=steps.append, **options), steps
+
+
+def test_seeds_at_once_give_the_best_of_them_here_and_on_a_cluster(design, monkeypatch, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="Dask is missing")
+    alone = [build_bitstream(design, BOARD, seed=seed) for seed in (1, 2)]
+    best = max(alone, key=lambda report: report.fmax_mhz)
+    known, steps = best_of(design, jobs=2)
+    assert (known.seed, known.fmax_mhz) == (best.seed, best.fmax_mhz) and steps == ["bitstream"]
+    bits = (design / "build" / "ulx3s-85f" / "top.bit").read_bytes()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    here, steps = best_of(design, jobs=2)
+    assert dataclasses.replace(here, seconds={}) == dataclasses.replace(known, seconds={})
+    assert steps[:2] == ["synthesis", "placing and routing 2 seeds, 2 at a time"]
+    assert (design / "build" / "ulx3s-85f" / "top.bit").read_bytes() == bits
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty too"))
+    workers = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**workers) as local:
+        there, steps = best_of(design, scheduler=local.scheduler_address)
+    assert dataclasses.replace(there, seconds={}) == dataclasses.replace(known, seconds={})
+    assert (design / "build" / "ulx3s-85f" / "top.bit").read_bytes() == bits
+
+
+def test_where_no_scheduler_is(design, monkeypatch):
+    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
+    with pytest.raises(InputError, match=r"--scheduler tcp://127\.0\.0\.1:9: no Dask scheduler answers there"):
+        best_of(design, scheduler="tcp://127.0.0.1:9")
+    assert not (design / "build" / "ulx3s-85f").exists()
 
 
 class Made:

@@ -15,7 +15,7 @@ from cs_hdl.errors import InputError
 from cs_hdl.plan.planner import DeviceLimits
 from cs_hdl.resources import data_folder
 
-__all__ = ["Board", "Serial", "boards", "device_limits", "find_board", "load_board"]
+__all__ = ["Board", "Serial", "boards", "device_limits", "find_board", "known_devices", "load_board"]
 
 _T = TypeVar("_T")
 
@@ -93,9 +93,15 @@ def find_board(name: str) -> Board:
     )
 
 
+def known_devices() -> tuple[DeviceLimits, ...]:
+    """All FPGAs that are known, each once, the smallest first."""
+    found = {limits.name: limits for limits in (*_ecp5_devices(), *(board.limits for board in boards()))}
+    return tuple(sorted(found.values(), key=lambda limits: (limits.lut, limits.name)))
+
+
 def device_limits(device: str) -> DeviceLimits:
     """What the FPGA called ``device`` has; InputError, listing all names, where it is unknown."""
-    known = {limits.name.lower(): limits for limits in (*_ecp5_devices(), *(board.limits for board in boards()))}
+    known = {limits.name.lower(): limits for limits in known_devices()}
     if device.lower() not in known:
         names = ", ".join(sorted(limits.name for limits in known.values()))
         raise InputError(f"device {device}: unknown; known are {names}")

@@ -84,6 +84,7 @@ def generate(
     from cs_hdl.commands.target import cycles_for_rate, find_target
     from cs_hdl.emit.design import check_target, write_design
     from cs_hdl.emit.verilog import check_module_name
+    from cs_hdl.plan.bound import fewest_cycles
     from cs_hdl.plan.planner import explain, make_plan
 
     check_module_name(name)
@@ -107,7 +108,8 @@ def generate(
         plan = make_plan(network, limits=target.limits, cycles=cycles, mode=mode)
         manifest = write_design(plan, out, name=name, source=source, progress=step)
     seconds = round(time.monotonic() - started, 3)
-    why = explanation_text(explain(plan), target.limits)
+    bound = fewest_cycles(network, limits=target.limits, mode=mode)
+    why = explanation_text(explain(plan), bound, cycles=plan.cycles_per_word, limits=target.limits)
     size = (out / "design.v").stat().st_size
     if json:
         print_json(

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from cs_hdl.plan.bound import Bound
     from cs_hdl.plan.planner import DeviceLimits, Explanation
 
 __all__ = ["explanation_text", "facts", "layer_table", "port_text", "resource_table", "shape_text"]
@@ -128,8 +129,9 @@ def resource_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
-    """What a plan is expected to take, which layers are its bottleneck, and what the next faster one would take."""
+def explanation_text(why: Explanation, bound: Bound, *, cycles: int, limits: DeviceLimits) -> dict[str, str]:
+    """What a plan of ``cycles`` cycles is expected to take, which layers are its bottleneck, what the next faster one
+    would take, and how far from optimal it may be."""
     from cs_hdl.plan.planner import needs, usable
 
     there, takes = usable(limits), needs(why.cost)
@@ -148,4 +150,15 @@ def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
         "expected": of_what_is_there(takes),
         "bottleneck": ", ".join(why.bottleneck) or "the borders",
         "faster": faster,
+        "bound": _bound_text(bound, cycles=cycles, limits=limits),
     }
+
+
+def _bound_text(bound: Bound, *, cycles: int, limits: DeviceLimits) -> str:
+    if bound.multipliers is None:
+        reason = "no folding takes fewer"
+    else:
+        reason = f"fewer take at least {bound.multipliers:,} multipliers, {limits.name} has {limits.dsp:,}"
+    if cycles <= bound.cycles:
+        return f"optimal: {reason}"
+    return f"{bound.cycles:,} cycles on this device ({cycles / bound.cycles:.2f} times fewer): {reason}"

@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
     from cs_hdl.network import Network
 
-__all__ = ["MODES", "DeviceLimits", "Explanation", "explain", "make_plan", "needs", "usable"]
+__all__ = [
+    "MODES",
+    "DeviceLimits",
+    "Explanation",
+    "check_mode",
+    "draft",
+    "explain",
+    "fits",
+    "make_plan",
+    "needs",
+    "usable",
+]
 
 MODES = ("sparse-sparse", "sparse-dense", "dense")
 
@@ -59,7 +70,7 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
     Raises InputError where ``cycles`` cannot be reached, the device cannot hold the network, or the
     network does not allow ``mode``.
     """
-    _check_mode(network, mode)
+    check_mode(network, mode)
     packed = combine(network, dense=mode == "dense")
     if cycles is not None:
         return measure(_at_most(packed, mode, cycles, limits))
@@ -68,14 +79,14 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
     while low < high:
         middle = (low + high) // 2
         built = _build(packed, mode, candidates[middle], draft=True)
-        if built is not None and _fits(built[1], limits):
+        if built is not None and fits(built[1], limits):
             high = middle
         else:
             low = middle + 1
     built = None
     for cycles in candidates[low:]:  # (packed in earnest, it may just fail to fit)
         built = _build(packed, mode, cycles)
-        if built is not None and _fits(built[1], limits):
+        if built is not None and fits(built[1], limits):
             return measure(built[0])
     if built is None:
         raise InputError(f"{network.name}: no folding was found for any number of cycles")
@@ -117,18 +128,19 @@ def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits
         fewest = next((count for count in more if _build(packed, mode, count, draft=True)), None)
         hint = f"the fewest are {fewest}" if fewest else "no folding was found for any number of cycles"
         raise InputError(f"{name}: {cycles} cycles a word cannot be reached; {hint}")
-    if _fits(built[1], limits):
+    if fits(built[1], limits):
         return built[0]
     # The cheapest may want more of one resource than there is: a faster one, more evenly spread, may fit.
     fewer = [count for count in candidate_cycles(packed) if count < cycles]
     for count in fewer[:: -max(1, len(fewer) // _FASTER_TRIED)]:
         faster = _build(packed, mode, count)
-        if faster is not None and _fits(faster[1], limits):
+        if faster is not None and fits(faster[1], limits):
             return faster[0]
     raise InputError(_too_large(packed.network, built[1], limits) + ", or allow more cycles")
 
 
-def _check_mode(network: Network, mode: str | None) -> None:
+def check_mode(network: Network, mode: str | None) -> None:
+    """InputError where ``network`` does not allow ``mode``."""
     if mode is None:
         return
     if mode not in MODES:
@@ -149,7 +161,15 @@ def _build(packed: Packed, mode: str | None, cycles: int, *, draft: bool = False
         return None
 
 
-def _fits(cost: Cost, limits: DeviceLimits) -> bool:
+def draft(packed: Packed, mode: str | None, cycles: int) -> tuple[int, Cost] | None:
+    """Cycles and cost of the cheapest plan of at most ``cycles`` cycles, as far as can be told without packing by
+    single weights; None where there is none."""
+    built = _build(packed, mode, cycles, draft=True)
+    return None if built is None else (built[0].cycles_per_word, built[1])
+
+
+def fits(cost: Cost, limits: DeviceLimits) -> bool:
+    """Whether ``cost`` is within what of the device may be planned for."""
     there = usable(limits)
     return all(need <= there[kind] for kind, need in needs(cost).items())
 
