@@ -14,32 +14,37 @@ from pathlib import Path
 from typing import Any
 
 from cs_hdl.board.catalogue import Board
+from cs_hdl.board.clocks import Pll, settings_for
 from cs_hdl.board.design_ports import DesignPorts
-from cs_hdl.board.pll import PllSettings, pll_settings
 from cs_hdl.build.cache import digest_of, fetch, store
 from cs_hdl.build.cells import swap_multiplier
-from cs_hdl.build.place_route import Routed, device_options, place_and_route
-from cs_hdl.build.pll_config import set_pll
+from cs_hdl.build.family import FAMILIES, Family
+from cs_hdl.build.options import device_arguments, pack_arguments, synthesis_variant
+from cs_hdl.build.place_route import Routed, place_and_route, write_asc
 from cs_hdl.build.run import run_tool
-from cs_hdl.build.synthesis import SCRIPT, Netlist, check_fit, read_netlist, synthesise
+from cs_hdl.build.set_clock import set_clock
+from cs_hdl.build.spill import registers_for
+from cs_hdl.build.synthesis import Netlist, check_fit, read_netlist, script, synthesise
 from cs_hdl.build.tools import Tool, require_tool
 from cs_hdl.emit.design import check_design, replace_folder
 from cs_hdl.errors import InputError, ResultError, ToolError
 
 __all__ = ["BuildReport", "build_bitstream"]
 
-#: What a netlist and a routed design consist of in the cache.
+#: What a netlist consists of in the cache, and a routed design beside the family's own file.
 _NETLIST = ["top.json", "synthesis.log", "synthesis.json"]
-_ROUTED = ["top.config", "nextpnr.json", "nextpnr.log", "synthesis.log", "routed.json"]
+_ROUTED = ["nextpnr.json", "nextpnr.log", "synthesis.log", "routed.json"]
+#: Syntheses at most, each with more memories as registers, until the block RAMs suffice.
+_SYNTHESES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildReport:
     """What ``report.json`` holds; ``as_json`` gives it in its form.
 
-    ``clock_mhz`` is the clock that the bitstream really has, ``fmax_mhz`` what nextpnr reports for
-    it after routing. ``seconds`` are those that each step took when it was done, which for a result
-    from the cache was earlier.
+    ``clock_mhz`` is the clock that the bitstream really has, ``fmax_mhz`` what nextpnr reports for it after routing.
+    ``clock_source`` is ``pll``, or ``oscillator`` where the design is slower than the PLL's slowest clock.
+    ``seconds`` are those that each step took when it was done, which for a result from the cache was earlier.
     """
 
     board: str
@@ -47,6 +52,7 @@ class BuildReport:
     bitstream: str
     fmax_mhz: float
     clock_mhz: float
+    clock_source: str
     timing_met: bool
     lut: int
     ff: int
@@ -72,15 +78,29 @@ class _Parts:
     tools: dict[str, Tool]
     files: dict[str, str]
     device: list[str]
+    pack_options: list[str]
     board: Board
+    family: Family
+    pll: Pll
+
+    @property
+    def script(self) -> str:
+        return self.script_with([])
+
+    def script_with(self, registers: list[str]) -> str:
+        variant = synthesis_variant(self.board.device, self.family)
+        return script(self.family, variant=variant, dsp=self.board.limits.dsp > 0, registers=registers)
 
     def netlist_key(self) -> str:
-        return digest_of({"files": self.files, "script": SCRIPT, "yosys": self.tools["yosys"].version})
+        # (How memories become registers follows from files, script and what the board has.)
+        limits = dataclasses.asdict(self.board.limits) if self.family.name == "ice40" else {}
+        parts = {"files": self.files, "script": self.script, "yosys": self.tools["yosys"].version}
+        return digest_of(parts | ({"limits": limits} if limits else {}))
 
     def routed_key(self, seed: int) -> str:
         versions = {name: tool.version for name, tool in self.tools.items()}
         return digest_of({
-            "files": self.files, "script": SCRIPT, "device": self.device, "seed": seed, "tools": versions,
+            "files": self.files, "script": self.script, "device": self.device, "seed": seed, "tools": versions,
         })  # fmt: skip
 
 
@@ -117,21 +137,32 @@ def build_bitstream(
     cache as soon as they are done, so that nothing finished is lost to Ctrl-C or a later failure.
     """
     manifest = check_design(design)
-    wanted = pll_settings(board.oscillator_mhz, _wanted(clock_mhz, board))
-    parts = _parts(design, manifest, board, wanted)
+    seeds = range(seed, seed + tries)
+
+    def route(folder: Path, wanted: Pll) -> tuple[_Parts, _Try, Pll]:
+        folder.mkdir()
+        parts = _parts(design, manifest, board, wanted)
+        best = _best_try(parts, folder, seeds=seeds, wanted=wanted, progress=progress)
+        return parts, best, wanted if clock_mhz is not None else settings_for(board, best.routed.fmax_mhz)
+
+    # Before anything is written: a clock that no PLL makes.
+    wanted = settings_for(board, _wanted(clock_mhz, board))
 
     def fill(folder: Path) -> BuildReport:
         with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as name:
-            best = _best_try(parts, Path(name), seeds=range(seed, seed + tries), wanted=wanted, progress=progress)
-            pll = wanted if clock_mhz is not None else pll_settings(board.oscillator_mhz, best.routed.fmax_mhz)
+            parts, best, pll = route(Path(name, "routed"), wanted)
+            if pll.source != wanted.source:
+                # Too slow for any clock of the PLL: once more without one.
+                parts, best, pll = route(Path(name, "again"), pll)
             progress("bitstream")
             started = time.monotonic()
             _pack(parts, best, pll)
             seconds = best.seconds | {"bitstream": round(time.monotonic() - started, 2)}
-            for file in ("top.bit", *(kept for kept in _ROUTED if kept != "routed.json")):
+            family = parts.family
+            for file in (family.bitstream, family.config, *(kept for kept in _ROUTED if kept != "routed.json")):
                 shutil.move(best.folder / file, folder / file)
-        (folder / "top.lpf").write_text(parts.files["top.lpf"])
-        bitstream = design.resolve() / "build" / board.name / "top.bit"
+        (folder / family.constraints).write_text(parts.files[family.constraints])
+        bitstream = design.resolve() / "build" / board.name / family.bitstream
         report = _report(manifest, parts, best, pll=pll, seconds=seconds, bitstream=bitstream)
         (folder / "report.json").write_text(json.dumps(report.as_json(), indent=1) + "\n")
         return report
@@ -153,28 +184,33 @@ def _wanted(clock_mhz: float | None, board: Board) -> float:
     return clock_mhz
 
 
-def _parts(design: Path, manifest: dict[str, Any], board: Board, pll: PllSettings) -> _Parts:
+def _parts(design: Path, manifest: dict[str, Any], board: Board, pll: Pll) -> _Parts:
     from cs_hdl.board.top import BoardTop, make_platform
 
-    tools = {name: require_tool(name) for name in ("yosys", "nextpnr-ecp5", "ecppack")}
+    family = FAMILIES[board.family]
+    tools = {name: require_tool(name) for name in family.tools}
     platform = make_platform(board)
     top = BoardTop(board=board, ports=DesignPorts.from_manifest(manifest), pll=pll)
     plan = platform.prepare(top, "top", emit_src=False)
-    files = {name: plan.files[name] for name in ("top.il", "top.lpf")}
-    text = {name: data.decode() if isinstance(data, bytes) else data for name, data in files.items()}
-    text["design.v"] = swap_multiplier((design / "design.v").read_text(), board.family)
-    device = device_options(board.device, package=platform.package, speed=str(platform.speed))
-    return _Parts(tools=tools, files=text, device=device, board=board)
+    files = {name: _text(plan.files[name]) for name in ("top.il", family.constraints)}
+    files["design.v"] = swap_multiplier((design / "design.v").read_text(), board.family)
+    device = device_arguments(board.device, platform=platform, family=family)
+    packing = pack_arguments(_text(plan.files["build_top.sh"]), platform=platform, family=family)
+    return _Parts(tools=tools, files=files, device=device, pack_options=packing, board=board, family=family, pll=pll)
 
 
-def _best_try(parts: _Parts, work: Path, *, seeds: range, wanted: PllSettings, progress: Callable[[str], None]) -> _Try:
+def _text(data: str | bytes) -> str:
+    return data.decode() if isinstance(data, bytes) else data
+
+
+def _best_try(parts: _Parts, work: Path, *, seeds: range, wanted: Pll, progress: Callable[[str], None]) -> _Try:
     """The first try that meets the wanted clock, or the fastest of all."""
     best: _Try | None = None
     netlist: Netlist | None = None
     for number, seed in enumerate(seeds):
         folder = work / f"seed-{seed}"
         folder.mkdir()
-        this = _known_try(parts.routed_key(seed), folder)
+        this = _known_try(parts, seed, folder)
         if this is not None:
             progress(f"seed {seed}: as built before")
         else:
@@ -186,7 +222,7 @@ def _best_try(parts: _Parts, work: Path, *, seeds: range, wanted: PllSettings, p
                 progress(f"{phase}, {which}")
 
             this = _route(parts, work, folder, seed=seed, netlist=netlist, seconds=seconds, progress=tell)
-            store(parts.routed_key(seed), folder, _ROUTED)
+            store(parts.routed_key(seed), folder, [parts.family.config, *_ROUTED])
         if this.routed.serial_fmax_mhz < parts.board.oscillator_mhz:
             raise ResultError(
                 f"timing missed: the serial port reaches {this.routed.serial_fmax_mhz:.1f} MHz "
@@ -200,9 +236,10 @@ def _best_try(parts: _Parts, work: Path, *, seeds: range, wanted: PllSettings, p
     return best
 
 
-def _known_try(key: str, folder: Path) -> _Try | None:
-    """The try ``key`` of the cache, its files in ``folder``; None where it is absent, damaged or incomplete."""
-    if not fetch(key, folder) or not all((folder / name).is_file() for name in _ROUTED):
+def _known_try(parts: _Parts, seed: int, folder: Path) -> _Try | None:
+    """The try ``seed`` of the cache, its files in ``folder``; None where it is absent, damaged or incomplete."""
+    names = [parts.family.config, *_ROUTED]
+    if not fetch(parts.routed_key(seed), folder) or not all((folder / name).is_file() for name in names):
         return None
     try:
         entry = json.loads((folder / "routed.json").read_text())
@@ -222,7 +259,7 @@ def _synthesise(parts: _Parts, work: Path, progress: Callable[[str], None]) -> t
     else:
         progress("synthesis")
         started = time.monotonic()
-        netlist = synthesise(parts.tools["yosys"], work)
+        netlist = _small_enough(parts, work)
         seconds = round(time.monotonic() - started, 2)
         (work / "synthesis.json").write_text(json.dumps({"seconds": seconds}))
         store(parts.netlist_key(), work, _NETLIST)
@@ -230,11 +267,30 @@ def _synthesise(parts: _Parts, work: Path, progress: Callable[[str], None]) -> t
     return netlist, seconds
 
 
+def _small_enough(parts: _Parts, work: Path) -> Netlist:
+    """The netlist; on an iCE40 with so many of the smallest memories as registers that the block RAMs suffice."""
+    registers: list[str] = []
+    over = 0
+    for _ in range(_SYNTHESES):
+        netlist = synthesise(parts.tools["yosys"], work, text=parts.script_with(registers), family=parts.family)
+        more = parts.family.count("block_ram", netlist.cells) - parts.board.limits.block_ram
+        if parts.family.name != "ice40" or more <= 0:
+            break
+        over += more
+        chosen = registers_for(parts.files["design.v"], over)
+        if chosen == registers:
+            break
+        registers = chosen
+    return netlist
+
+
 def _known_netlist(parts: _Parts, work: Path) -> tuple[Netlist, float] | None:
     if not fetch(parts.netlist_key(), work):
         return None
     try:
-        return read_netlist(work / "top.json"), float(json.loads((work / "synthesis.json").read_text())["seconds"])
+        return read_netlist(work / "top.json", family=parts.family), float(
+            json.loads((work / "synthesis.json").read_text())["seconds"]
+        )
     except (ToolError, OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -251,23 +307,38 @@ def _route(
 ) -> _Try:
     started = time.monotonic()
     routed = place_and_route(
-        parts.tools["nextpnr-ecp5"], work, device=parts.device, seed=seed, netlist=netlist, progress=progress
+        parts.tools[parts.family.nextpnr],
+        work,
+        device=parts.device,
+        seed=seed,
+        netlist=netlist,
+        family=parts.family,
+        clock_mhz=parts.pll.output_mhz,
+        progress=progress,
     )
     times = {"synthesis": seconds, "place_and_route": round(time.monotonic() - started, 2)}
-    carry = netlist.cells.get("CCU2C", 0)
+    carry = parts.family.count("carry", netlist.cells)
     entry = {"routed": dataclasses.asdict(routed), "carry": carry, "seconds": times}
     (folder / "routed.json").write_text(json.dumps(entry))
-    for name in ("top.config", "nextpnr.json", "nextpnr.log"):
+    for name in (parts.family.config, "nextpnr.json", "nextpnr.log"):
         shutil.move(work / name, folder / name)
     shutil.copyfile(work / "synthesis.log", folder / "synthesis.log")
     return _Try(folder=folder, routed=routed, carry=carry, seconds=times)
 
 
-def _pack(parts: _Parts, best: _Try, pll: PllSettings) -> None:
-    config = best.folder / "top.config"
-    config.write_text(set_pll(config.read_text(), pll))
-    arguments = ["--compress", "--input", "top.config", "--bit", "top.bit"]
-    run_tool(parts.tools["ecppack"], arguments, folder=best.folder, log="ecppack.log")
+def _pack(parts: _Parts, best: _Try, pll: Pll) -> None:
+    family = parts.family
+    set_clock(best.folder / family.config, pll)
+    if family.name == "ice40":
+        write_asc(parts.tools[family.nextpnr], best.folder, device=parts.device, family=family)
+    arguments = {
+        "ecp5": ["--compress", "--input", family.config, "--bit", family.bitstream],
+        "ice40": ["top.asc", family.bitstream],
+        "gowin": [*parts.pack_options, "-o", family.bitstream, family.config],
+    }[family.name]
+    run_tool(parts.tools[family.packer], arguments, folder=best.folder, log=f"{family.packer}.log")
+    if not (best.folder / family.bitstream).is_file():
+        raise ToolError(f"{family.packer} made no {family.bitstream}")
 
 
 def _report(
@@ -275,7 +346,7 @@ def _report(
     parts: _Parts,
     best: _Try,
     *,
-    pll: PllSettings,
+    pll: Pll,
     seconds: dict[str, float],
     bitstream: Path,
 ) -> BuildReport:
@@ -287,6 +358,7 @@ def _report(
         # Both so exactly that they do not change places by rounding.
         fmax_mhz=round(routed.fmax_mhz, 6),
         clock_mhz=round(pll.output_mhz, 6),
+        clock_source=pll.source,
         timing_met=pll.output_mhz <= routed.fmax_mhz,
         lut=routed.used["lut"],
         ff=routed.used["ff"],

@@ -132,7 +132,7 @@ def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
     """What a plan is expected to take, which layers are its bottleneck, and what the next faster one would take."""
     from cs_hdl.plan.planner import needs, usable
 
-    there, takes = usable(limits), needs(why.cost)
+    there, takes = usable(limits), needs(why.cost, limits)
 
     def of_what_is_there(wanted: Mapping[str, int]) -> str:
         return ", ".join(f"{need:,} of {there[kind]:,} {kind}" for kind, need in wanted.items())
@@ -140,7 +140,7 @@ def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
     if why.faster is None:
         faster = "no folding takes fewer cycles"
     else:
-        cycles, wanted = why.faster[0], needs(why.faster[1])
+        cycles, wanted = why.faster[0], needs(why.faster[1], limits)
         over = {kind: need for kind, need in wanted.items() if need > there[kind]}
         text = of_what_is_there(over or {kind: need for kind, need in wanted.items() if need != takes[kind]})
         faster = f"{cycles:,} cycles a word {'would need' if over else 'would fit with'} {text or 'the same'}"
