@@ -18,6 +18,7 @@ from cs_hdl.commands.doctor import doctor
 from cs_hdl.commands.estimate import estimate
 from cs_hdl.commands.generate import generate
 from cs_hdl.commands.lists import boards, models
+from cs_hdl.commands.run import run as run_board
 from cs_hdl.commands.simulate import simulate
 from cs_hdl.errors import CsHdlError
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 for _command in (generate, simulate, estimate, build, boards, models, doctor, demo):
     app.command(no_args_is_help=_command in (generate, simulate, estimate, build))(_command)
+app.command(name="run", no_args_is_help=True)(run_board)
 #: For who works on cs-hdl itself: scripts/benchmark.
 app.command(hidden=True)(benchmark)
 
