@@ -18,6 +18,9 @@ from cs_hdl.commands.doctor import doctor
 from cs_hdl.commands.estimate import estimate
 from cs_hdl.commands.generate import generate
 from cs_hdl.commands.lists import boards, models
+from cs_hdl.commands.live import live
+from cs_hdl.commands.program import program
+from cs_hdl.commands.run import run as run_board
 from cs_hdl.commands.simulate import simulate
 from cs_hdl.errors import CsHdlError
 
@@ -34,8 +37,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (generate, simulate, estimate, build, boards, models, doctor, demo):
-    app.command(no_args_is_help=_command in (generate, simulate, estimate, build))(_command)
+for _command in (generate, simulate, estimate, build, program, live, boards, models, doctor, demo):
+    app.command(no_args_is_help=_command in (generate, simulate, estimate, build, program))(_command)
+app.command(name="run", no_args_is_help=True)(run_board)
 #: For who works on cs-hdl itself: scripts/benchmark.
 app.command(hidden=True)(benchmark)
 

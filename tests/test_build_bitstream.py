@@ -10,7 +10,7 @@ import pytest
 from stand_in import write_negative
 
 from cs_hdl.board.catalogue import find_board
-from cs_hdl.build import bitstream, cluster
+from cs_hdl.build import bitstream, cluster, tries
 from cs_hdl.build.bitstream import build_bitstream
 from cs_hdl.build.place_route import Routed
 from cs_hdl.build.synthesis import read_netlist
@@ -19,7 +19,7 @@ from cs_hdl.errors import InputError, ResultError, ToolError
 
 BOARD = find_board("ulx3s-85f")
 REPORT_KEYS = {
-    "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "timing_met", "lut", "ff", "carry", "dsp", "block_ram",
+    "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "clock_source", "timing_met", "lut", "ff", "carry", "dsp", "block_ram",
     "available", "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
 }  # fmt: skip
 #: A netlist of five carry cells and the PLL whose clocks a build looks for.
@@ -121,7 +121,7 @@ class Made:
     def __init__(self, monkeypatch, fmax, serial=150.0):
         self.seeds, self.syntheses = [], 0
 
-        def route(tool, folder, *, device, seed, netlist, progress):
+        def route(tool, folder, *, device, seed, netlist, family, clock_mhz, progress):
             if seed not in fmax:
                 raise ToolError("nextpnr-ecp5 failed")
             self.seeds.append(seed)
@@ -131,7 +131,7 @@ class Made:
             used = {"lut": 1, "ff": 2, "dsp": 3, "block_ram": 4}
             return Routed(seed=seed, fmax_mhz=fmax[seed], serial_fmax_mhz=serial, used=used, available=used)
 
-        def synthesise(tool, folder):
+        def synthesise(tool, folder, *, text, family):
             self.syntheses += 1
             (folder / "synthesis.log").write_text("")
             (folder / "top.json").write_text(NETLIST)
@@ -140,8 +140,8 @@ class Made:
         def run(tool, arguments, *, folder, log):
             (folder / "top.bit").write_text((folder / "top.config").read_text())
 
-        monkeypatch.setattr(bitstream, "place_and_route", route)
-        monkeypatch.setattr(bitstream, "synthesise", synthesise)
+        monkeypatch.setattr(tries, "place_and_route", route)
+        monkeypatch.setattr(tries, "synthesise", synthesise)
         monkeypatch.setattr(bitstream, "run_tool", run)
         monkeypatch.setattr(bitstream, "require_tool", lambda name: Tool(name=name, needed_for="", version="1"))
 
@@ -228,7 +228,7 @@ def test_a_failing_tool_leaves_what_was_there(design, monkeypatch):
     def fail(*_, **__):
         raise ToolError("nextpnr-ecp5 failed")
 
-    monkeypatch.setattr(bitstream, "place_and_route", fail)
+    monkeypatch.setattr(tries, "place_and_route", fail)
     with pytest.raises(ToolError, match="nextpnr-ecp5 failed"):
         build_bitstream(design, BOARD, seed=2)
     assert json.loads((design / "build/ulx3s-85f/report.json").read_text())["seed"] == 1

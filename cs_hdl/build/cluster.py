@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from cs_hdl.build.family import FAMILIES
 from cs_hdl.build.place_route import place_and_route
 from cs_hdl.build.run import stop_tools
 from cs_hdl.build.synthesis import Netlist
@@ -20,8 +21,7 @@ from cs_hdl.errors import InputError, ToolError
 
 __all__ = ["RouteTask", "route_seeds"]
 
-_INPUTS = ("top.json", "top.lpf")
-_OUTPUTS = ("top.config", "nextpnr.json", "nextpnr.log")
+_OUTPUTS = ("nextpnr.json", "nextpnr.log")
 #: Seconds within which a scheduler must answer.
 _CONNECT_SECONDS = 15
 
@@ -30,18 +30,22 @@ _CONNECT_SECONDS = 15
 class RouteTask:
     """All that a worker needs but the seed: it may share no folder with us.
 
-    ``inputs`` is a zip archive of the netlist and the pins, ``version`` the nextpnr that a worker must have.
+    ``inputs`` is a zip archive of the netlist and the pins, ``clock_mhz`` what is aimed at, ``version`` the nextpnr
+    that a worker must have.
     """
 
     inputs: bytes
     device: list[str]
     netlist: Netlist
+    family: str
+    clock_mhz: float
     version: str
 
     @classmethod
-    def of(cls, folder: Path, *, device: list[str], netlist: Netlist, version: str) -> RouteTask:
-        """The task for ``top.json`` and ``top.lpf`` in ``folder``."""
-        return cls(inputs=_zipped(folder, _INPUTS), device=device, netlist=netlist, version=version)
+    def of(cls, folder: Path, *, family: str, **rest: Any) -> RouteTask:
+        """The task for ``top.json`` and the constraints in ``folder``."""
+        inputs = _zipped(folder, ("top.json", FAMILIES[family].constraints))
+        return cls(inputs=inputs, family=family, **rest)
 
 
 def route_seeds(
@@ -105,15 +109,24 @@ def _dask() -> Any:
 
 def _route(task: RouteTask, seed: int) -> bytes:
     """On a worker: what nextpnr makes of one seed, as a zip archive."""
-    nextpnr = require_tool("nextpnr-ecp5")
+    family = FAMILIES[task.family]
+    nextpnr = require_tool(family.nextpnr)
     if nextpnr.version != task.version:
-        raise ToolError(f"a worker has nextpnr {nextpnr.version}, not {task.version} as here: install the same")
+        raise ToolError(f"a worker has {nextpnr.name} {nextpnr.version}, not {task.version} as here: install the same")
     with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
         folder = Path(name)
         with zipfile.ZipFile(io.BytesIO(task.inputs)) as archive:
             archive.extractall(folder)
-        place_and_route(nextpnr, folder, device=task.device, seed=seed, netlist=task.netlist)
-        return _zipped(folder, _OUTPUTS)
+        place_and_route(
+            nextpnr,
+            folder,
+            device=task.device,
+            seed=seed,
+            netlist=task.netlist,
+            family=family,
+            clock_mhz=task.clock_mhz,
+        )
+        return _zipped(folder, (family.config, *_OUTPUTS))
 
 
 def _zipped(folder: Path, names: tuple[str, ...]) -> bytes:

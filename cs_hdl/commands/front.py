@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 
 from cs_hdl.board.catalogue import Board, known_devices
 from cs_hdl.commands.console import Steps, human_time, output
-from cs_hdl.plan.cost import Cost
+
+if TYPE_CHECKING:
+    from cs_hdl.plan.front import FrontPoint
+    from cs_hdl.plan.planner import DeviceLimits
 
 __all__ = ["front_content", "show_front"]
 
@@ -24,7 +27,7 @@ def front_content(design: Path, board: Board) -> dict[str, Any]:
     from cs_hdl.emit.design import check_design
     from cs_hdl.plan.front import throughput_front
     from cs_hdl.plan.plan import load_plan
-    from cs_hdl.plan.planner import fits, usable
+    from cs_hdl.plan.planner import fits, needs, usable
 
     check_design(design)
     started = time.monotonic()
@@ -34,19 +37,17 @@ def front_content(design: Path, board: Board) -> dict[str, Any]:
         devices = known_devices()
         front = throughput_front(plan.network, devices=devices, mode=plan.mode)
 
-    def numbers(cycles: int, cost: Cost) -> dict[str, Any]:
-        words = round(board.clock_mhz * 1e6 / cycles, 1)
-        return {
-            "cycles_per_word": cycles, "words_per_second": words,
-            "lut": round(cost.lut), "dsp": cost.dsp, "block_ram": cost.block_ram,
-        }  # fmt: skip
+    def numbers(point: FrontPoint, limits: DeviceLimits) -> dict[str, Any]:
+        words = round(board.clock_mhz * 1e6 / point.cycles, 1)
+        takes = dict(zip(_RESOURCES, needs(point.cost, limits).values(), strict=True))
+        return {"cycles_per_word": point.cycles, "words_per_second": words, **takes}
 
     return {
         "design": str(design),
         "clock_mhz": board.clock_mhz,
         "front": [
             {
-                **numbers(point.cycles, point.cost),
+                **numbers(point, board.limits),
                 "smallest_device": next((limits.name for limits in devices if fits(point.cost, limits)), None),
             }
             for point in front.points
@@ -55,7 +56,7 @@ def front_content(design: Path, board: Board) -> dict[str, Any]:
             {
                 "device": limits.name,
                 "usable": dict(zip(_RESOURCES, usable(limits).values(), strict=True)),
-                "fastest": None if point is None else numbers(point.cycles, point.cost),
+                "fastest": None if point is None else numbers(point, limits),
             }
             for limits, point in zip(devices, front.fastest, strict=True)
         ],

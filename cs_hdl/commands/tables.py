@@ -134,7 +134,7 @@ def explanation_text(why: Explanation, bound: Bound, *, cycles: int, limits: Dev
     would take, and how far from optimal it may be."""
     from cs_hdl.plan.planner import needs, usable
 
-    there, takes = usable(limits), needs(why.cost)
+    there, takes = usable(limits), needs(why.cost, limits)
 
     def of_what_is_there(wanted: Mapping[str, int]) -> str:
         return ", ".join(f"{need:,} of {there[kind]:,} {kind}" for kind, need in wanted.items())
@@ -142,7 +142,7 @@ def explanation_text(why: Explanation, bound: Bound, *, cycles: int, limits: Dev
     if why.faster is None:
         faster = "no folding takes fewer cycles"
     else:
-        cycles, wanted = why.faster[0], needs(why.faster[1])
+        cycles, wanted = why.faster[0], needs(why.faster[1], limits)
         over = {kind: need for kind, need in wanted.items() if need > there[kind]}
         text = of_what_is_there(over or {kind: need for kind, need in wanted.items() if need != takes[kind]})
         faster = f"{cycles:,} cycles a word {'would need' if over else 'would fit with'} {text or 'the same'}"
@@ -158,7 +158,7 @@ def _bound_text(bound: Bound, *, cycles: int, limits: DeviceLimits) -> str:
     if bound.multipliers is None:
         reason = "no folding takes fewer"
     else:
-        reason = f"fewer take at least {bound.multipliers:,} multipliers, {limits.name} has {limits.dsp:,}"
+        reason = f"fewer take at least {bound.multipliers:,} multipliers, {limits.name} has {bound.available:,}"
     if cycles <= bound.cycles:
         return f"optimal: {reason}"
     return f"{bound.cycles:,} cycles on this device ({cycles / bound.cycles:.2f} times fewer): {reason}"

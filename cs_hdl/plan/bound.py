@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from cs_hdl.combine.packed import combine
 from cs_hdl.plan.build_stages import may_be_constants
 from cs_hdl.plan.candidates import candidate_cycles
+from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER
 from cs_hdl.plan.folding import least_multipliers
 from cs_hdl.plan.geometry import weight_geometry
+from cs_hdl.plan.planner import DeviceLimits, usable
 
 if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
     from cs_hdl.network import Network
     from cs_hdl.plan.geometry import Geometry
-    from cs_hdl.plan.planner import DeviceLimits
 
 __all__ = ["Bound", "fewest_cycles"]
 
@@ -23,10 +24,11 @@ __all__ = ["Bound", "fewest_cycles"]
 @dataclass(frozen=True, kw_only=True)
 class Bound:
     """No folding of fewer than ``cycles`` cycles a word fits the device: it would take at least ``multipliers`` of
-    them, or None where none of so few cycles exists."""
+    them, or None where none of so few cycles exists. ``available`` are those that there can be."""
 
     cycles: int
     multipliers: int | None
+    available: int
 
 
 def fewest_cycles(network: Network, *, limits: DeviceLimits, mode: str | None = None) -> Bound:
@@ -35,17 +37,19 @@ def fewest_cycles(network: Network, *, limits: DeviceLimits, mode: str | None = 
     It takes every layer on its own, whatever comes in and goes out side by side, and counts nothing but multipliers;
     so a plan that reaches it is optimal among our foldings, and one that does not may be.
     """
+    available = limits.dsp or usable(limits)["LUT"] // LUTS_PER_MULTIPLIER
     packed = combine(network, dense=mode == "dense")
     candidates = candidate_cycles(packed)
     low, high = 0, len(candidates) - 1
     while low < high:
         middle = (low + high) // 2
         needed = _multipliers(packed, mode, candidates[middle])
-        if needed is not None and needed <= limits.dsp:
+        if needed is not None and needed <= available:
             high = middle
         else:
             low = middle + 1
-    return Bound(cycles=candidates[low], multipliers=_multipliers(packed, mode, candidates[low - 1]) if low else None)
+    needed = _multipliers(packed, mode, candidates[low - 1]) if low else None
+    return Bound(cycles=candidates[low], multipliers=needed, available=available)
 
 
 def _multipliers(packed: Packed, mode: str | None, cycles: int) -> int | None:

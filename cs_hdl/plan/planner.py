@@ -9,7 +9,7 @@ from cs_hdl.combine.packed import combine
 from cs_hdl.errors import InputError
 from cs_hdl.plan.build_stages import Infeasible, StageBuilder
 from cs_hdl.plan.candidates import candidate_cycles
-from cs_hdl.plan.cost import Cost
+from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER, LUTS_PER_REGISTER_BIT, Cost
 from cs_hdl.plan.plan import Plan
 from cs_hdl.plan.timing import measure
 
@@ -35,12 +35,16 @@ MODES = ("sparse-sparse", "sparse-dense", "dense")
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceLimits:
-    """What a device has; ``lut`` counts 4-input LUTs."""
+    """What a device has; ``lut`` counts 4-input LUTs, ``block_ram`` blocks of its ``family``'s own size.
+
+    An ``ice40`` has no RAM made of LUTs and blocks of 4 kbit; ``dsp`` is 0 where multipliers are made of LUTs.
+    """
 
     name: str
     lut: int
     dsp: int
     block_ram: int
+    family: str = "ecp5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +116,14 @@ def usable(limits: DeviceLimits) -> dict[str, int]:
     return {"LUT": int(limits.lut * _LUT_SHARE), "DSP": limits.dsp, "block RAM": limits.block_ram}
 
 
-def needs(cost: Cost) -> dict[str, int]:
-    """By the same kinds, what ``cost`` asks for."""
-    return {"LUT": round(cost.lut), "DSP": cost.dsp, "block RAM": cost.block_ram}
+def needs(cost: Cost, limits: DeviceLimits) -> dict[str, int]:
+    """By the same kinds, what ``cost`` asks for on such a device."""
+    lut, dsp, block_ram = cost.lut, cost.dsp, cost.block_ram
+    if limits.family == "ice40":
+        lut, block_ram = lut + cost.register_bits * LUTS_PER_REGISTER_BIT, cost.small_ram
+    if limits.dsp == 0:
+        lut, dsp = lut + dsp * LUTS_PER_MULTIPLIER, 0
+    return {"LUT": round(lut), "DSP": dsp, "block RAM": block_ram}
 
 
 def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits) -> Plan:
@@ -171,12 +180,13 @@ def draft(packed: Packed, mode: str | None, cycles: int) -> tuple[int, Cost] | N
 def fits(cost: Cost, limits: DeviceLimits) -> bool:
     """Whether ``cost`` is within what of the device may be planned for."""
     there = usable(limits)
-    return all(need <= there[kind] for kind, need in needs(cost).items())
+    return all(need <= there[kind] for kind, need in needs(cost, limits).items())
 
 
 def _too_large(network: Network, cost: Cost, limits: DeviceLimits) -> str:
+    need, there = needs(cost, limits), usable(limits)
     return (
-        f"{network.name}: too large for {limits.name}: the smallest folding takes about {cost.lut:.0f} LUTs, "
-        f"{cost.dsp} DSPs and {cost.block_ram} block RAMs of {limits.lut * _LUT_SHARE:.0f} usable, {limits.dsp} and "
+        f"{network.name}: too large for {limits.name}: the smallest folding takes about {need['LUT']} LUTs, "
+        f"{need['DSP']} DSPs and {need['block RAM']} block RAMs of {there['LUT']} usable, {limits.dsp} and "
         f"{limits.block_ram}; take a larger device or a smaller network"
     )
