@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cs_hdl.combine.masks import complementary_masks
+from cs_hdl.datasets.speech_commands import CLASSES
 from cs_hdl.files import write_aside
 from cs_hdl.torch import integer
 from cs_hdl.torch.onnx_export import to_onnx
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASSES", "random_speech_network", "speech_model"]
 
-#: The twelve of the usual task on Google Speech Commands.
-CLASSES = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "silence", "unknown")
 _SEED = 2112
 _SIDE = 32
 _FILTERS = 64

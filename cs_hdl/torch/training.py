@@ -115,20 +115,29 @@ def train(
 def fold_batch_norm(model: nn.Sequential) -> nn.Sequential:
     """``model`` without its batch normalisations, which its weights and biases take in (inference statistics).
 
-    Each must follow a weight layer directly; the layers keep their names, the weight layers are the
-    same objects, changed in place.
+    Each must follow a weight layer, or a max-pooling behind one (the largest stays the largest where it is
+    multiplied by positive factors only). The layers keep their names, the weight layers are the same objects,
+    changed in place. Raises InputError, naming the layer, where a normalisation cannot be folded.
     """
     kept: list[tuple[str, nn.Module]] = []
     for name, module in model.named_children():
         if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             kept.append((name, module))
             continue
-        layer = kept[-1][1]
+        if module.running_mean is None or module.running_var is None:
+            raise InputError(f"{name}: keeps no running statistics; make it with track_running_stats=True")
+        pooled = bool(kept) and isinstance(kept[-1][1], nn.MaxPool2d)
+        layer = kept[-2 if pooled else -1][1] if len(kept) > pooled else None
         if not isinstance(layer, ComplementaryConv2d | ComplementaryLinear) or layer.bias is None:
             raise InputError(f"{name}: batch normalisation must follow a complementary layer that has a bias")
-        factor = module.weight / torch.sqrt(module.running_var + module.eps)
+        factor = torch.rsqrt(module.running_var + module.eps)
+        offset = torch.zeros_like(factor)
+        if module.affine:
+            factor, offset = factor * module.weight, module.bias
+        if pooled and bool((factor <= 0).any()):
+            raise InputError(f"{name}: a factor that is not positive cannot move before the max-pooling {kept[-1][0]}")
         layer.weight.mul_(factor.reshape(-1, *(1,) * (layer.weight.ndim - 1)))
-        layer.bias.copy_((layer.bias - module.running_mean) * factor + module.bias)
+        layer.bias.copy_((layer.bias - module.running_mean) * factor + offset)
     return nn.Sequential(OrderedDict(kept))
 
 
