@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cs_hdl.files import write_aside
+from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.speech_network import Variant, linear_classifier, speech_network
 from cs_hdl.torch.training import calibrate, fold_batch_norm
 from cs_hdl.torch.winners import update_boost_strength
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Data", "SpeechRecipe", "accuracy", "data_digest", "predict_in_batches", "train_linear", "train_network"]
 
 #: Changes with whatever changes the results, so that no checkpoint of other code is gone on with.
-_VERSION = "1"
+_VERSION = "2"
 _PACKAGES = ("torch", "numpy")
 
 
@@ -165,11 +167,11 @@ class _Loop:
         self.images, self.labels = as_tensor(data.train[0]), torch.from_numpy(data.train[1])
         self.epoch, self.epochs = 0, epochs
         self.generator = torch.Generator().manual_seed(seed)
-        self.optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=recipe.weight_decay)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, learning_rate, total_steps=max(1, epochs * -(-len(self.labels) // recipe.batch_size)),
-            pct_start=0.15,
-        )  # fmt: skip
+        groups = _parameter_groups(model, learning_rate)
+        self.optimiser = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=recipe.weight_decay)
+        steps = epochs * -(-len(self.labels) // recipe.batch_size)
+        rates = [group["lr"] for group in groups]
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, rates, max(1, steps), pct_start=0.15)
 
     def run_epoch(self) -> float:
         """Once over the training split; gives the mean loss."""
@@ -210,6 +212,15 @@ class _Loop:
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"].cpu())
         self.epoch = int(state["epoch"])
+
+
+def _parameter_groups(model: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
+    """Sparse weights begin larger, for there are fewer of them: their steps are larger in the same proportion."""
+    rates: dict[nn.Parameter, float] = {}
+    for module in model.modules():
+        if isinstance(module, ComplementaryConv2d | ComplementaryLinear):
+            rates[module.weight] = learning_rate * math.sqrt(module.weight[0].numel() / module.nonzeros)
+    return [{"params": [p], "lr": rates.get(p, learning_rate)} for p in model.parameters()]
 
 
 def _altered(images: Tensor, recipe: SpeechRecipe, generator: torch.Generator) -> Tensor:
