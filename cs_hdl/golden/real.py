@@ -64,7 +64,7 @@ def run_real_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[A
 def _weight_layer(layer: WeightLayer, result: Tensor, data: NDArray[Any]) -> NDArray[np.float64]:
     sums = weighted_sums(layer, result, data) + layer.bias
     if layer.requantise is None:
-        return sums
+        return np.asarray(sums)
     scale = layer.requantise
     scaled = np.asarray(sums * (scale.multiplier / np.exp2(scale.shift)))
     return np.maximum(scaled, 0.0) if scale.dtype == "uint8" else scaled
@@ -92,6 +92,7 @@ def _windows(layer: Pool, result: Tensor, data: NDArray[Any], *, padded_with: fl
 
 
 def _winners(data: NDArray[Any], winners: int) -> NDArray[np.float64]:
+    data = data.astype(np.float64)  # integers would wrap when negated
     order = np.argsort(-data, axis=-1, kind="stable")[..., :winners]
     result = np.zeros(data.shape)
     np.put_along_axis(result, order, np.take_along_axis(data, order, axis=-1), axis=-1)

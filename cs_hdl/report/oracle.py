@@ -20,9 +20,10 @@ _CHUNK = 64
 def run_onnxruntime(model: Path, words: NDArray[Any], *, input_scale: float) -> NDArray[Any]:
     """The output of ``model``, ``[n, ...]`` as the graph has it, for ``words`` ``[n, height, width, channels]``.
 
-    They are the network's integers. A float input is given ``input_scale`` times the integers, an integer one the integers (with its zero point where
-    that is one of the accepted rewrites). Graph optimisation is off, so that nothing is computed in another way than
-    the file says. Raises ToolError where onnxruntime is missing, InputError where it refuses the model or the words.
+    ``words`` are the network's integers. A float input is given ``input_scale`` times these, an integer one these
+    themselves (with its zero point where that is one of the accepted rewrites). Graph optimisation is off, so that
+    nothing is computed in another way than the file says. Raises ToolError where onnxruntime is missing, InputError
+    where it refuses the model or the words.
     """
     try:
         import onnxruntime
