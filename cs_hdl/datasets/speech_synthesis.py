@@ -108,7 +108,8 @@ def _name(text: str, split: SpeechSplit) -> str:
 def synthesise(out: Path, recipe: Recipe, *, progress: Callable[[int, int], None] | None = None) -> None:
     """Write the folder ``out``, which must not exist, in one piece: made aside and renamed.
 
-    Equal recipes and versions of eSpeak NG give equal files. ``progress`` is called with the clips done and their
+    Equal recipes and versions of eSpeak NG give equal files, where nothing was said before in the process.
+    ``progress`` is called with the clips done and their
     number. Raises InputError where ``out`` exists, ToolError where the synthesiser is missing.
     """
     if out.exists():

@@ -56,18 +56,18 @@ def run_real_layer(layer: Layer, tensor: Tensor, result: Tensor, data: NDArray[A
             return _winners(data.reshape(len(data), *result.shape), layer.winners)
         case ArgMax():
             flat = data.reshape(len(data), 1, 1, tensor.size)
-            return np.argmax(flat, axis=3, keepdims=True).astype(np.float64)
+            return np.asarray(np.argmax(flat, axis=3, keepdims=True), dtype=np.float64)
         case _:
             raise NotImplementedError(f"{layer.name}: there is no {layer.kind} of real numbers")
 
 
 def _weight_layer(layer: WeightLayer, result: Tensor, data: NDArray[Any]) -> NDArray[np.float64]:
-    sums = weighted_sums(layer, result, data) + layer.bias
+    sums: NDArray[np.float64] = weighted_sums(layer, result, data) + layer.bias
     if layer.requantise is None:
-        return np.asarray(sums)
+        return sums
     scale = layer.requantise
-    scaled = np.asarray(sums * (scale.multiplier / np.exp2(scale.shift)))
-    return np.maximum(scaled, 0.0) if scale.dtype == "uint8" else scaled
+    scaled: NDArray[np.float64] = np.asarray(sums * (scale.multiplier / np.exp2(scale.shift)))
+    return np.asarray(np.maximum(scaled, 0.0)) if scale.dtype == "uint8" else scaled
 
 
 def _scaled(scale: ScaledSum, *operands: NDArray[Any]) -> NDArray[np.float64]:
