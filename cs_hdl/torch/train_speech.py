@@ -29,7 +29,6 @@ from cs_hdl.files import write_aside
 from cs_hdl.frontend.onnx import read_onnx_model
 from cs_hdl.golden.dense import run_dense
 from cs_hdl.report.oracle import run_onnxruntime
-from cs_hdl.torch.convert import integer_network
 from cs_hdl.torch.onnx_export import to_onnx
 from cs_hdl.torch.speech_network import INPUT_SHAPE, VARIANTS, Variant
 from cs_hdl.torch.speech_tables import with_tables
@@ -42,6 +41,7 @@ from cs_hdl.torch.speech_training import (
     train_linear,
     train_network,
 )
+from cs_hdl.torch.to_integer import integer_network
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from cs_hdl.errors import InputError
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
-from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale, covering_exponent
+from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale, covering_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,24 +142,33 @@ def fold_batch_norm(model: nn.Sequential) -> nn.Sequential:
 
 
 @torch.no_grad()
-def calibrate(model: nn.Sequential, images: Tensor, *, input_exponent: int = 0, quantile: float = 0.9999) -> None:
+def calibrate(
+    model: nn.Sequential,
+    images: Tensor,
+    *,
+    input_scale: float = 1.0,
+    quantile: float = 0.9999,
+    power_of_two: bool = True,
+) -> None:
     """Fix all scales of ``model`` in place and switch its quantisation on, layer after layer.
 
-    Weights: the finest power of two that covers the largest. Activations: the finest that covers
-    ``quantile`` of what ``images`` cause. The input's integers have the scale 2**input_exponent.
+    Weights: the finest scale that covers the largest. Activations: the finest that covers ``quantile`` of what
+    ``images`` cause. ``power_of_two``: only such scales, which cost the hardware a shift each, and at which it
+    computes what PyTorch does in every bit; with others the nearest M / 2**S of 16 bits multiplies instead. The
+    input's integers stand for ``input_scale`` each.
     """
     model.eval()
-    value, exponent = images, input_exponent
+    value, scale = images, input_scale
     for module in model:
         match module:
             case PowerOfTwoScale():
-                exponent += module.exponent
+                scale *= 2.0**module.exponent
             case ComplementaryConv2d() | ComplementaryLinear():
-                module.enable_quantisation(exponent)
+                module.enable_quantisation(scale, power_of_two=power_of_two)
             case FakeQuantise():
-                largest = float(np.quantile(value.clamp(min=0).numpy(), quantile))
-                exponent = covering_exponent(largest, module.dtype)
-                module.enable(exponent)
+                largest = float(np.quantile(value.clamp(min=0).cpu().numpy(), quantile))
+                module.enable(covering_scale(largest, module.dtype, power_of_two=power_of_two))
+                scale = module.number
         value = module(value)
 
 
