@@ -81,7 +81,7 @@ def test_fake_quantisation_rounds_half_to_even_clamps_and_passes_the_gradient() 
     layer = FakeQuantise("uint8")
     value = torch.tensor([-1.0, 0.25, 0.75, 1.25, 500.0], requires_grad=True)
     assert layer(value).tolist() == [0.0, 0.25, 0.75, 1.25, 500.0]
-    layer.enable(-1)
+    layer.enable(0.5)
     result = layer(value)
     assert result.tolist() == [0.0, 0.0, 1.0, 1.0, 127.5]
     result.sum().backward()
