@@ -8,8 +8,10 @@ from typing import Any
 
 from cs_hdl.cli import run
 
-LARGE = ("conv", "--kernel", "3x3", "--in-channels", "64", "--out-channels", "64", "--input", "14x14", "--scale", "1/2^9",
-         "--winners", "8")  # fmt: skip
+LARGE = (
+    "conv", "--kernel", "3x3", "--in-channels", "64", "--out-channels", "64", "--input", "14x14",
+    "--scale", "1/2^9", "--winners", "8",
+)  # fmt: skip
 
 
 def test_a_table_on_standard_error_and_exit_2(tmp_path: Path, capfd: Any) -> None:
