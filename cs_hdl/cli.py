@@ -5,17 +5,19 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cs_hdl import __version__
 from cs_hdl.commands.benchmark import benchmark
 from cs_hdl.commands.build import build
-from cs_hdl.commands.console import print_json, show_error
+from cs_hdl.commands.console import errors, print_json, show_error
 from cs_hdl.commands.demo import demo
+from cs_hdl.commands.device_table import DeviceError, needs_table
 from cs_hdl.commands.doctor import doctor
 from cs_hdl.commands.estimate import estimate
+from cs_hdl.commands.evaluate import evaluate
 from cs_hdl.commands.generate import generate
 from cs_hdl.commands.lists import boards, models
 from cs_hdl.commands.live import live
@@ -37,8 +39,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (generate, simulate, estimate, build, program, live, boards, models, doctor, demo):
-    app.command(no_args_is_help=_command in (generate, simulate, estimate, build, program))(_command)
+for _command in (generate, simulate, estimate, evaluate, build, program, live, boards, models, doctor, demo):
+    app.command(no_args_is_help=_command in (generate, simulate, estimate, evaluate, build, program))(_command)
 app.command(name="run", no_args_is_help=True)(run_board)
 #: For who works on cs-hdl itself: scripts/benchmark.
 app.command(hidden=True)(benchmark)
@@ -65,6 +67,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), prog_name="cs-hdl", standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except DeviceError as error:
+        if not as_json:
+            errors().print(needs_table(error.details))
+        return _fail(str(error), error.exit_code, as_json=as_json, details=error.details)
     except CsHdlError as error:
         return _fail(str(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
@@ -79,9 +85,9 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{error.format_message()} (see cs-hdl --help)", CsHdlError.exit_code, as_json=as_json)
 
 
-def _fail(message: str, code: int, *, as_json: bool) -> int:
+def _fail(message: str, code: int, *, as_json: bool, details: dict[str, Any] | None = None) -> int:
     if as_json:
-        print_json({"error": message, "exit_code": code})
+        print_json({"error": message, "exit_code": code, **(details or {})})
     show_error(message)
     return code
 
