@@ -18,6 +18,7 @@ from cs_hdl.commands.doctor import doctor
 from cs_hdl.commands.estimate import estimate
 from cs_hdl.commands.generate import generate
 from cs_hdl.commands.lists import boards, models
+from cs_hdl.commands.report import report
 from cs_hdl.commands.simulate import simulate
 from cs_hdl.commands.sweep import sweep
 from cs_hdl.errors import CsHdlError
@@ -35,8 +36,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (generate, simulate, estimate, build, sweep, boards, models, doctor, demo):
-    app.command(no_args_is_help=_command in (generate, simulate, estimate, build, sweep))(_command)
+for _command in (generate, simulate, estimate, build, report, sweep, boards, models, doctor, demo):
+    app.command(no_args_is_help=_command in (generate, simulate, estimate, build, report, sweep))(_command)
 #: For who works on cs-hdl itself: scripts/benchmark.
 app.command(hidden=True)(benchmark)
 

@@ -164,7 +164,7 @@ def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capfd: Any) -> None:
 def test_stopped_in_the_middle_it_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
     study, out = write(tmp_path, QUICK + "[grid]\nseed = [1, 2, 3, 4]\n"), tmp_path / "out"
     process = start(study, out, "--jobs", "1")
-    wait_for(lambda: "synthesise" in kept(out), "the first synthesis")
+    wait_for(lambda: "synthesise" in kept(out) or process.poll() is not None, "the first synthesis")
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode in (130, 143) and "Traceback" not in err
