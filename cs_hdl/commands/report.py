@@ -18,9 +18,7 @@ __all__ = ["report"]
 def report(
     design: Annotated[Path, typer.Argument(metavar="DIR", help="The design directory.")],
     other: Annotated[Path | None, typer.Argument(metavar="[OTHER_DIR]", help="Another one, beside it.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="PAGE.html", help="The page (default: DIR/report.html).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="The page (default: DIR/report.html).")] = None,
     board: Annotated[
         str, typer.Option(help="Its clock and its device's limits count where there is no build.")
     ] = DEFAULT_BOARD,

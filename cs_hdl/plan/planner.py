@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
     from cs_hdl.network import Network
 
-__all__ = ["MODES", "DeviceLimits", "Explanation", "explain", "make_plan", "needs", "usable"]
+__all__ = ["MODES", "DeviceLimits", "Explanation", "draft_cost", "explain", "make_plan", "needs", "usable"]
 
 MODES = ("sparse-sparse", "sparse-dense", "dense")
 
@@ -94,6 +94,15 @@ def explain(plan: Plan) -> Explanation:
         cost=built[1],
         faster=None if faster is None else (faster[0].cycles_per_word, faster[1]),
     )
+
+
+def draft_cost(packed: Packed, *, cycles: int, mode: str | None = None) -> tuple[int, Cost] | None:
+    """Cycles a word and cost of the cheapest folding of at most ``cycles``, without a plan; None where there is none.
+
+    Milliseconds for a layer, so whole networks can be tried at many rates.
+    """
+    built = _build(packed, mode, cycles, draft=True)
+    return None if built is None else (built[0].cycles_per_word, built[1])
 
 
 def usable(limits: DeviceLimits) -> dict[str, int]:

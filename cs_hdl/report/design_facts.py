@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cs_hdl.board.catalogue import device_limits, find_board
+from cs_hdl.build.alone import Cells
+from cs_hdl.build.cache import digest_of
 from cs_hdl.emit.design import check_design
 from cs_hdl.errors import InputError, ToolError
 from cs_hdl.estimate.by_layer import cells_by_layer
-from cs_hdl.estimate.model import estimate_cells
+from cs_hdl.estimate.features import features_digest
+from cs_hdl.estimate.model import estimate_cells, load_coefficients
+from cs_hdl.files import write_aside
 from cs_hdl.plan.plan import load_plan
 from cs_hdl.report.occupancy import activities
 
 if TYPE_CHECKING:
-    from cs_hdl.build.alone import Cells
     from cs_hdl.plan.plan import Plan
     from cs_hdl.report.occupancy import StageActivity
 
@@ -108,11 +112,29 @@ def _plan(folder: Path, notes: list[str]) -> tuple[Plan | None, tuple[StageActiv
 
 
 def _estimate(folder: Path, manifest: Mapping[str, Any], notes: list[str]) -> dict[str, Cells] | None:
+    """By layer; kept in the folder, since it takes a minute for a large design."""
+    text = (folder / "design.v").read_text()
+    parts = {"design": text, "top": manifest["top"], "features": features_digest(), "lut4": load_coefficients()}
+    key, path = digest_of(parts), folder / "build" / "estimate.json"
+    known = _kept_estimate(path, key)
+    if known is not None:
+        return known
     try:
-        parts = estimate_cells((folder / "design.v").read_text(), top=manifest["top"])
-        return cells_by_layer(manifest, parts)
+        found = cells_by_layer(manifest, estimate_cells(text, top=manifest["top"]))
     except ToolError as error:
         notes.append(f"Resources were not estimated: {str(error).splitlines()[0]}")
+        return None
+    content = {"key": key, "layers": {name: asdict(cells) for name, cells in found.items()}}
+    with suppress(OSError):
+        write_aside(path, json.dumps(content, indent=1) + "\n")
+    return found
+
+
+def _kept_estimate(path: Path, key: str) -> dict[str, Cells] | None:
+    try:
+        content = json.loads(path.read_text())
+        return {n: Cells(**c) for n, c in content["layers"].items()} if content["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -167,5 +189,3 @@ def _json(path: Path) -> dict[str, Any] | None:
         return content
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); make it again") from None
-
-

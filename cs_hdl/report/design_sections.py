@@ -40,7 +40,11 @@ def network_cards(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             share = layer["nonzeros"] / layer["weights"]
             facts.append(f"{layer['nonzeros']:,} of {layer['weights']:,} weights ({share:.1%})")
             facts.append(f"{layer['sets']} sets of {layer['kernels_per_set']} kernels (bound {layer['set_bound']})")
-            parts = [f"{layer['multipliers']:,} multipliers"] if layer["multipliers"] else []
+            parts = (
+                [f"{layer['multipliers']:,} multiplier{'s' * (layer['multipliers'] > 1)}"]
+                if layer["multipliers"]
+                else []
+            )
             parts += [f"{layer['constant_multipliers']:,} constants as adders"] if layer["constant_multipliers"] else []
             facts += parts
             facts.append(f"{layer['macs_sparse']:,} of {layer['macs_dense']:,} products")
@@ -69,6 +73,8 @@ def packing_section(facts: DesignFacts) -> Iterator[dict[str, Any]]:
             f"hold a weight. No packing can need fewer than {packed.lower_bound} sets"
         )
         text += "; kernels may lie in several sets." if packed.spanning is not None else "."
+        if packed.kernels_per_set == 1:
+            text += " Each kernel fills a set of its own, so nothing is overlaid."
         owners = _owners(packed, 0)
         members = [kernel for kernel in packed.sets[0] if kernel >= 0]
         alone = [
@@ -89,7 +95,7 @@ def packing_section(facts: DesignFacts) -> Iterator[dict[str, Any]]:
                     names=[f"kernel {kernel}" for kernel in packed.sets[number]],
                 ),
             }
-            for number in range(min(_SETS, sets))
+            for number in range(min(_SETS if packed.kernels_per_set > 1 else 1, sets))
         ]  # fmt: skip
         rest = [f"{sets - len(drawn)} more sets look alike"] if sets > len(drawn) else []
         rest += [f"the first {_POSITIONS:,} of {positions:,} positions are drawn"] if positions > _POSITIONS else []
@@ -151,7 +157,7 @@ def _stage_row(row: StageActivity, *, pace: int, span: int) -> dict[str, Any]:
 
 def _ticks(span: int) -> list[int]:
     step = 10 ** math.floor(math.log10(max(1, span)))
-    step = next((s for s in (step, step // 2, step // 5) if s and span / s >= 3), max(1, step // 10))
+    step = next((s for s in (step, step // 2, step // 5) if s and span / s >= 2.5), max(1, step // 10))
     return list(range(0, span + 1, step))
 
 
@@ -251,5 +257,3 @@ def _evaluation_rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]
             yield name, str(value)
         elif isinstance(value, (int, float)):
             yield name, f"{value:,}"
-
-

@@ -58,8 +58,13 @@ def packed_set(owners: NDArray[np.int64], *, columns: int, label: str, names: It
         paths.append(f'<path fill="{kernel_colour(number)}" d="{_cells(places, columns)}">{title}</path>')
     return (
         f'<svg class="cells" viewBox="0 0 {columns} {rows}" role="img" aria-label="{escape(label)}" '
-        f'style="--columns:{columns}" shape-rendering="crispEdges">{"".join(paths)}</svg>'
+        f'style="--columns:{columns};--cell:{_cell(columns)}px" shape-rendering="crispEdges">{"".join(paths)}</svg>'
     )
+
+
+def _cell(columns: int) -> int:
+    """Pixels of a place, so that small kernels can be seen and large ones do not fill the page."""
+    return max(6, min(16, 384 // columns))
 
 
 def _cells(places: NDArray[np.int64], columns: int) -> str:

@@ -137,14 +137,19 @@ def route_step(prepared: Prepared, run: RunOptions) -> dict[str, Any]:
 
 
 def estimate_step(prepared: Prepared, run: RunOptions) -> dict[str, Any]:
-    """What ``cs-hdl estimate`` says of the design."""
+    """What ``cs-hdl estimate`` says of the design, and how many of the LUTs are those of its k-WTAs."""
     from cs_hdl.build.alone import Cells
+    from cs_hdl.emit.manifest import read_manifest
+    from cs_hdl.estimate.by_layer import cells_by_layer
     from cs_hdl.estimate.model import estimate_cells
 
     def work(folder: Path) -> dict[str, Any]:
-        parts = estimate_cells((folder / "design.v").read_text(), top=_TOP)
-        cells = sum(parts.values(), start=Cells())
+        manifest = read_manifest(folder)
+        layers = cells_by_layer(manifest, estimate_cells((folder / "design.v").read_text(), top=_TOP))
+        cells = sum(layers.values(), start=Cells())
         values = {"lut": cells.comb, "ff": cells.ff, "dsp": cells.dsp, "block_ram": cells.block_ram}
+        selections = [layer["name"] for layer in manifest["layers"] if "KWTA" in layer["kind"]]
+        values["kwta_lut"] = sum(layers[name].comb for name in selections)
         return {"metrics": {f"estimated_{key}": value for key, value in values.items()}}
 
     return _with_design(prepared, work)
