@@ -27,8 +27,8 @@ __all__ = ["DEVICES", "MEMORIES", "plan_networks"]
 #: Share of the weights, and of a position's channels, that are zero where they can be.
 WEIGHT_SPARSITY, ACTIVATION_SPARSITY = 0.9, 0.9
 MODES = ("dense", "sparse-dense", "sparse-sparse")
-#: Rates that are tried: cycles a word, four to an octave.
-_RATES = tuple(round(2 ** (step / 4)) for step in range(4 * 12, 4 * 28))
+#: Rates that are tried: cycles a word, two to an octave.
+_RATES = tuple(round(2 ** (step / 2)) for step in range(2 * 12, 2 * 26 + 1))
 _CLOCK_MHZ = 100
 DEVICES = ("LFE5U-12F", "LFE5U-45F", "LFE5U-85F", *(limits.name for limits in PLANNED_DEVICES))
 #: Peak bytes a second of what could hold weights outside, as published.
@@ -65,7 +65,9 @@ class _Layer:
     def stored_bits(self) -> int:
         """Weights and kernel ids of one such layer, only those that are there."""
         (packed,) = self.packed.layers.values()
-        kernel_id = max(1, math.ceil(math.log2(packed.kernels_per_set))) if packed.kernels_per_set > 1 else 0
+        # (The position itself tells the kernel where each sees a channel of its own.)
+        shared = packed.kernels_per_set > 1 and not self.shape.depthwise
+        kernel_id = math.ceil(math.log2(packed.kernels_per_set)) if shared else 0
         return self.nonzeros * (8 + kernel_id)
 
 
@@ -145,18 +147,26 @@ def _device_entry(layers: Sequence[_Layer], limits: DeviceLimits) -> dict[str, A
     """The fewest cycles a word that fit, and what keeps it from being faster; what is missing where nothing fits."""
     there = usable(limits)
     entry: dict[str, Any] = {"device": limits.name}
-    totals = {cycles: total for cycles in _RATES if (total := _total(layers, cycles)) is not None}
-    fitting = [cycles for cycles, total in totals.items() if _over(total, there) == {}]
-    if fitting:
-        best = min(fitting)
-        faster = max((cycles for cycles in totals if cycles < best), default=None)
+    # More cycles never cost more, so halving finds the first rate that fits.
+    low, high = 0, len(_RATES)
+    while low < high:
+        middle = (low + high) // 2
+        total = _total(layers, _RATES[middle])
+        if total is not None and not _over(total, there):
+            high = middle
+        else:
+            low = middle + 1
+    if low < len(_RATES):
+        best = _RATES[low]
+        faster = _total(layers, _RATES[low - 1]) if low else None
+        cost = _total(layers, best)
+        assert cost is not None  # it fits
         entry |= {"fits": True, "cycles": best, "words_per_second": round(_CLOCK_MHZ * 1e6 / best, 2)}
-        entry |= _numbers(totals[best])
-        return entry | {"binds": sorted(_over(totals[faster], there)) if faster is not None else []}
-    # The rate that comes nearest to fitting.
-    nearest = min(totals, key=lambda cycles: (max(_over(totals[cycles], there).values()), cycles))
-    over = _over(totals[nearest], there)
-    return entry | {"fits": False, "cycles": nearest, **_numbers(totals[nearest]), "binds": sorted(over),
+        return entry | _numbers(cost) | {"binds": sorted(_over(faster, there)) if faster is not None else []}
+    cost = _total(layers, _RATES[-1])
+    assert cost is not None  # any folding is slow enough
+    over = _over(cost, there)
+    return entry | {"fits": False, "cycles": _RATES[-1], **_numbers(cost), "binds": sorted(over),
                     "times_too_much": {kind: round(share, 2) for kind, share in over.items()}}  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from cs_hdl.studies.findings import (
     tell_scale_out,
     tell_weights,
 )
+from cs_hdl.studies.plots import designs
 
 __all__ = ["write_page"]
 
@@ -47,10 +48,13 @@ def write_page(docs: Path) -> list[Path]:
         if record is None:
             text.append(_MISSING.format(name=name))
             continue
+        if "points" in record and not any(point["mode"] == "dense" for point in designs(record)):
+            text.append("*The dense design, which all others are compared with, is missing.*\n")
+            continue
         plot = docs / "studies" / f"{name}.svg"
         try:
             found = tell(record, plot, records)
-        except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise InputError(f"{path / name}.json: not the record of this study ({error!r}); make it again") from None
         written.append(plot)
         text.append(f"![{title}](studies/{name}.svg)\n\n{found}\nMade by `{record['command']}`.\n")
