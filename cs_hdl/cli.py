@@ -22,8 +22,10 @@ from cs_hdl.commands.generate import generate
 from cs_hdl.commands.lists import boards, models
 from cs_hdl.commands.live import live
 from cs_hdl.commands.program import program
+from cs_hdl.commands.report import report
 from cs_hdl.commands.run import run as run_board
 from cs_hdl.commands.simulate import simulate
+from cs_hdl.commands.sweep import sweep
 from cs_hdl.errors import CsHdlError
 
 __all__ = ["app", "main", "run"]
@@ -39,8 +41,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (generate, simulate, estimate, evaluate, build, program, live, boards, models, doctor, demo):
-    app.command(no_args_is_help=_command in (generate, simulate, estimate, evaluate, build, program))(_command)
+_NEED_ARGUMENTS = (generate, simulate, estimate, evaluate, build, program, report, sweep)
+for _command in (*_NEED_ARGUMENTS, live, boards, models, doctor, demo):
+    app.command(no_args_is_help=_command in _NEED_ARGUMENTS)(_command)
 app.command(name="run", no_args_is_help=True)(run_board)
 #: For who works on cs-hdl itself: scripts/benchmark.
 app.command(hidden=True)(benchmark)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cs_hdl.board.devices import PLANNED_DEVICES
 from cs_hdl.errors import InputError
 from cs_hdl.plan.planner import DeviceLimits
 from cs_hdl.resources import data_folder
@@ -108,7 +109,8 @@ def known_devices() -> tuple[DeviceLimits, ...]:
 
 def device_limits(device: str) -> DeviceLimits:
     """What the FPGA called ``device`` has; InputError, listing all names, where it is unknown."""
-    known = {limits.name.lower(): limits for limits in known_devices()}
+    every = (*known_devices(), *PLANNED_DEVICES)
+    known = {limits.name.lower(): limits for limits in every}
     if device.lower() not in known:
         names = ", ".join(sorted(limits.name for limits in known.values()))
         raise InputError(f"device {device}: unknown; known are {names}")

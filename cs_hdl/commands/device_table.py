@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -32,12 +33,12 @@ def refused_plan(error: InputError, network: Network, limits: DeviceLimits, *, c
     from cs_hdl.plan.planner import usable
 
     most = _ANY_CYCLES if cycles is None else cycles
-    needs = _needs(network, most)
+    needs = _needs(network, most, limits)
     if needs is None:
         return error
     before, rows = dict.fromkeys(needs, 0), []
     for count, layer in enumerate(network.layers, start=1):
-        so_far = _needs(Network(name=network.name, input=network.input, layers=network.layers[:count]), most)
+        so_far = _needs(Network(name=network.name, input=network.input, layers=network.layers[:count]), most, limits)
         if so_far is None:  # this beginning has no plan of its own: its layer counts with the next one
             continue
         rows.append({"layer": layer.name, **{kind: max(0, so_far[kind] - before[kind]) for kind in needs}})
@@ -46,13 +47,13 @@ def refused_plan(error: InputError, network: Network, limits: DeviceLimits, *, c
     return DeviceError(str(error), details)
 
 
-def _needs(network: Network, cycles: int) -> dict[str, int] | None:
-    """What the cheapest plan of at most ``cycles`` needs, however much that is; None where there is no plan."""
-    from cs_hdl.plan.planner import DeviceLimits, explain, make_plan, needs
+def _needs(network: Network, cycles: int, device: DeviceLimits) -> dict[str, int] | None:
+    """What the cheapest plan of at most ``cycles`` needs of ``device``, however much; None where there is no plan."""
+    from cs_hdl.plan.planner import explain, make_plan, needs
 
-    limits = DeviceLimits(name="any", lut=_ANY_AMOUNT, dsp=_ANY_AMOUNT, block_ram=_ANY_AMOUNT)
+    limits = dataclasses.replace(device, name="any", lut=_ANY_AMOUNT, dsp=_ANY_AMOUNT, block_ram=_ANY_AMOUNT)
     try:
-        return needs(explain(make_plan(network, limits=limits, cycles=cycles)).cost)
+        return needs(explain(make_plan(network, limits=limits, cycles=cycles)).cost, device)
     except InputError:
         return None
 

@@ -27,8 +27,6 @@ _NAMES = {
     "lut": "LUT", "lut4": "LUT4", "carry": "carry", "lut_ram": "LUT RAM", "ff": "FF", "dsp": "DSP",
     "block_ram": "block RAM",
 }  # fmt: skip
-#: Where the cells are counted that belong to no layer.
-_BORDER = "streams"
 
 
 def estimate(
@@ -42,6 +40,7 @@ def estimate(
     """Say what a design will take of an ECP5 and how fast it will be, before any synthesis, in seconds."""
     from cs_hdl.build.alone import Cells
     from cs_hdl.emit.design import check_design
+    from cs_hdl.estimate.by_layer import cells_by_layer
     from cs_hdl.estimate.model import estimate_cells
 
     target = find_board(board)
@@ -57,7 +56,7 @@ def estimate(
     with Steps() as step:
         step("estimating")
         parts = estimate_cells((design / "design.v").read_text(), top=manifest["top"])
-    layers = _by_layer(manifest, parts)
+    layers = cells_by_layer(manifest, parts)
     total = sum(layers.values(), start=Cells())
     clock, cycles = target.clock_mhz, manifest["cycles_per_word"]
     content: dict[str, Any] = {
@@ -92,20 +91,6 @@ def estimate(
 def _numbers(cells: Cells) -> dict[str, int]:
     """``lut`` is all LUTs, as a report of a build has it; LUT4 alone, carry and LUT RAM are parts of it."""
     return {"lut": cells.comb, **dataclasses.asdict(cells)}
-
-
-def _by_layer(manifest: Mapping[str, Any], parts: Mapping[str, Cells]) -> dict[str, Cells]:
-    """Parts are named after layers (``linear1_lanes``): their cells by layer, what is left with the streams."""
-    from cs_hdl.build.alone import Cells
-    from cs_hdl.rtl.layer import identifier
-
-    found = {layer["name"]: Cells() for layer in manifest["layers"]} | {_BORDER: Cells()}
-    clean = {identifier(layer["name"]): layer["name"] for layer in manifest["layers"]}
-    for part, cells in parts.items():
-        owners = [name for name in clean if part == name or part.startswith(f"{name}_")]
-        owner = clean[max(owners, key=len)] if owners else _BORDER
-        found[owner] = found[owner] + cells
-    return found
 
 
 def _cycles(manifest: Mapping[str, Any], name: str) -> int | None:

@@ -88,8 +88,11 @@ def _cast(operation: Operation) -> NDArray[Any]:
 def _clip(operation: Operation) -> NDArray[Any]:
     """Limits of quantised weights, which brevitas writes down even where they are within them anyway."""
     array = operation.constant(0, "tensor")
-    limits = [operation.constant(i, "limit").reshape(()) if operation.input(i) is not None else None for i in (1, 2)]
-    return np.clip(array, *limits).astype(array.dtype)
+    low, high = (
+        operation.constant(index, "limit").reshape(()) if operation.input(index) is not None else None
+        for index in (1, 2)
+    )
+    return np.asarray(np.clip(array, low, high)).astype(array.dtype)
 
 
 def _concat(operation: Operation) -> NDArray[Any]:

@@ -25,12 +25,12 @@ from cs_hdl.datasets import Split, load_digits_split
 from cs_hdl.datasets.digits import CLASSES
 from cs_hdl.errors import CsHdlError, InputError, ResultError
 from cs_hdl.files import write_aside
-from cs_hdl.torch.convert import integer_network
 from cs_hdl.torch.digits_network import dense_network
 from cs_hdl.torch.digits_seed import versions
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.onnx_export import to_onnx
 from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale
+from cs_hdl.torch.to_integer import integer_network
 from cs_hdl.torch.training import Recipe, calibrate, fold_batch_norm, to_tensor, train
 from cs_hdl.torch.winners import KWinners2d
 

@@ -1,0 +1,1 @@
+"""The paper's studies, reproduced and taken further: what ``scripts/studies`` computes, plots and writes down."""
