@@ -53,7 +53,7 @@ def test_device_limits():
     assert device_limits("LFE5UM-85F").dsp == 156
     limits = device_limits("lfe5u-85f")
     assert (limits.name, limits.lut, limits.dsp, limits.block_ram) == ("LFE5U-85F", 83640, 156, 208)
-    with pytest.raises(InputError, match=r"device XC7A35T: unknown; known are .*LFE5U-12F, "):
+    with pytest.raises(InputError, match=r"device XC7A35T: unknown; known are LFE5U-12F, "):
         device_limits("XC7A35T")
 
 
