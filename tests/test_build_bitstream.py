@@ -18,8 +18,8 @@ from cs_hdl.errors import InputError, ResultError, ToolError
 
 BOARD = find_board("ulx3s-85f")
 REPORT_KEYS = {
-    "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "timing_met", "lut", "ff", "carry", "dsp", "block_ram",
-    "available", "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
+    "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "clock_source", "timing_met", "lut", "ff",
+    "carry", "dsp", "block_ram", "available", "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
 }  # fmt: skip
 #: A netlist of five carry cells and the PLL whose clocks a build looks for.
 NETLIST = json.dumps(
@@ -87,7 +87,7 @@ class Made:
     def __init__(self, monkeypatch, fmax, serial=150.0):
         self.seeds, self.syntheses = [], 0
 
-        def route(tool, folder, *, device, seed, netlist, progress):
+        def route(tool, folder, *, device, seed, netlist, family, clock_mhz, progress):
             if seed not in fmax:
                 raise ToolError("nextpnr-ecp5 failed")
             self.seeds.append(seed)
@@ -97,7 +97,7 @@ class Made:
             used = {"lut": 1, "ff": 2, "dsp": 3, "block_ram": 4}
             return Routed(seed=seed, fmax_mhz=fmax[seed], serial_fmax_mhz=serial, used=used, available=used)
 
-        def synthesise(tool, folder):
+        def synthesise(tool, folder, *, text, family):
             self.syntheses += 1
             (folder / "synthesis.log").write_text("")
             (folder / "top.json").write_text(NETLIST)
