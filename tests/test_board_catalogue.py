@@ -121,7 +121,7 @@ def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
         ("design_mhz = 100.0", "", r"b\.toml: clock\.design_mhz is missing"),
         ('resource = "clk25"', "", r"b\.toml: clock\.resource is missing"),
         ('resource = "uart"', 'connector = ["io", "0"]', r"b\.toml: serial\.connector must be \[name, number\]"),
-        ('["digits", "digits-tiny"]', "[3]", r"b\.toml: models must be a list of names"),
+        ('["gsc", "digits", "digits-tiny"]', "[3]", r"b\.toml: models must be a list of names"),
         ("1_000_000", "2_200_000", r"b\.toml: serial\.baud: 2200000 cannot be made from 25\.0 MHz; .* 2272727"),
         ('family = "ecp5"', 'family = "xc7"', "family 'xc7' cannot be built; it must be one of ecp5, gowin, ice40"),
         ('resource = "uart"', "", "serial needs resource, or receive_pin and transmit_pin"),
