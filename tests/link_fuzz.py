@@ -148,7 +148,11 @@ def main() -> None:
             with scripted_board(design, mismatch=mismatch) as exchange:
                 runs.append({"clock_mismatch": mismatch, **attack(exchange, faults=options.faults, seed=seed)})
             print(json.dumps(runs[-1]), file=sys.stderr)
-    record = {"command": f"{COMMAND} --faults {options.faults} --out {options.out}", "runs": runs}
+    record = {
+        "command": f"{COMMAND} --faults {options.faults} --out {options.out}",
+        "faults": sum(run["faults"] for run in runs),
+        "runs": runs,
+    }
     write_aside(options.out, json.dumps(record, indent=1) + "\n")
 
 
