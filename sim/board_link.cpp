@@ -1,11 +1,14 @@
 // A simulated board behind a pseudo-terminal: the bytes that a host writes there go bit by bit to the pin rx of the
 // module board_pins (Verilator), and what the pin tx says comes back as bytes.
 //
-// Usage: board_link CLOCKS_PER_BIT MISMATCH IDLE_BITS
+// Usage: board_link CLOCKS_PER_BIT MISMATCH IDLE_BITS [script]
 //   MISMATCH   the host's bit time over the board's, 0.98 to 1.02: both sides of the host's serial port are off by it
 //   IDLE_BITS  bit times without anything on the lines after which the board is left alone until a byte comes
 //
-// Prints one line of JSON with the terminal's name, then runs until its standard input ends. The two clocks have
+// With "script" there is no terminal: each line of standard input, bytes in hexadecimal, is sent, and what came back
+// until the board was left alone is printed in the same form. So nothing depends on how fast the simulation is.
+//
+// Otherwise prints one line of JSON with the terminal's name, then runs until its standard input ends. The two clocks have
 // the ratio 11 : 10, so that their edges meet in every way. On SIGTERM it ends as well.
 
 #include <cerrno>
@@ -15,7 +18,9 @@
 #include <cstdlib>
 #include <deque>
 #include <fcntl.h>
+#include <iostream>
 #include <poll.h>
+#include <string>
 #include <termios.h>
 #include <unistd.h>
 
@@ -128,50 +133,83 @@ void give(int master, uint8_t byte) {
     }
 }
 
-}  // namespace
+// The board, the line to it and what came back.
+struct Link {
+    double clocks, idle_bits;
+    Board board;
+    Sender sender;
+    Receiver receiver;
+    double time = 0, quiet_since = 0;
 
-int main(int argc, char** argv) {
-    if (argc != 4) {
-        std::fprintf(stderr, "usage: board_link CLOCKS_PER_BIT MISMATCH IDLE_BITS\n");
-        return 2;
+    Link(double clocks_per_bit, double mismatch, double idle)
+        : clocks(clocks_per_bit), idle_bits(idle), sender{clocks * mismatch}, receiver{clocks * mismatch} {
+        board.model.rst = 1;
+        board.model.rx = 1;
+        for (int edge = 0; edge < 200; ++edge) board.step();
+        board.model.rst = 0;
     }
-    const double clocks = std::atof(argv[1]), mismatch = std::atof(argv[2]), idle_bits = std::atof(argv[3]);
+
+    bool idle() {
+        return sender.idle() && !receiver.active && !board.model.busy && time - quiet_since > idle_bits * clocks;
+    }
+
+    template <typename Give>
+    void run(int bits, Give give) {
+        for (const double end = time + bits * clocks; time < end;) {
+            if (!board.step()) continue;
+            time += 1;
+            board.model.rx = sender.level(time);
+            if (receiver.take(time, board.model.tx)) give(static_cast<uint8_t>(receiver.byte));
+            if (!sender.idle() || receiver.active || board.model.busy) quiet_since = time;
+        }
+    }
+};
+
+int run_script(Link& link) {
+    std::string line;
+    while (std::getline(std::cin, line)) {
+        for (size_t at = 0; at + 1 < line.size(); at += 2)
+            link.sender.bytes.push_back(static_cast<uint8_t>(std::stoi(line.substr(at, 2), nullptr, 16)));
+        link.quiet_since = link.time;
+        while (!link.idle()) link.run(kBitsPerLook, [](uint8_t byte) { std::printf("%02x", byte); });
+        std::printf("\n");
+        std::fflush(stdout);
+    }
+    return 0;
+}
+
+int run_terminal(Link& link) {
     const char* name = nullptr;
     int master = open_terminal(&name);
     if (master < 0) {
         std::perror("pseudo-terminal");
         return 3;
     }
-    Board board;
-    Sender sender{clocks * mismatch};
-    Receiver receiver{clocks * mismatch};
-    board.model.rst = 1;
-    board.model.rx = 1;
-    for (int edge = 0; edge < 200; ++edge) board.step();
-    board.model.rst = 0;
     std::printf("{\"port\": \"%s\"}\n", name);
     std::fflush(stdout);
-
-    double time = 0, quiet_since = 0;
     while (true) {
-        const bool idle = sender.idle() && !receiver.active && !board.model.busy && time - quiet_since > idle_bits * clocks;
         pollfd wait[2] = {{master, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
-        if (poll(wait, 2, idle ? -1 : 0) < 0 && errno != EINTR) return 3;
+        if (poll(wait, 2, link.idle() ? -1 : 0) < 0 && errno != EINTR) return 3;
         if (wait[1].revents & (POLLIN | POLLHUP)) {
             char byte;
             if (read(STDIN_FILENO, &byte, 1) <= 0) return 0;
         }
-        if ((wait[0].revents & POLLIN) && sender.bytes.size() < 4096) {
+        if ((wait[0].revents & POLLIN) && link.sender.bytes.size() < 4096) {
             uint8_t buffer[1024];
             const ssize_t count = read(master, buffer, sizeof buffer);
-            for (ssize_t i = 0; i < count; ++i) sender.bytes.push_back(buffer[i]);
+            for (ssize_t i = 0; i < count; ++i) link.sender.bytes.push_back(buffer[i]);
         }
-        for (const double end = time + kBitsPerLook * clocks; time < end;) {
-            if (!board.step()) continue;
-            time += 1;
-            board.model.rx = sender.level(time);
-            if (receiver.take(time, board.model.tx)) give(master, static_cast<uint8_t>(receiver.byte));
-            if (!sender.idle() || receiver.active || board.model.busy) quiet_since = time;
-        }
+        link.run(kBitsPerLook, [master](uint8_t byte) { give(master, byte); });
     }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 4 && !(argc == 5 && std::string(argv[4]) == "script")) {
+        std::fprintf(stderr, "usage: board_link CLOCKS_PER_BIT MISMATCH IDLE_BITS [script]\n");
+        return 2;
+    }
+    Link link(std::atof(argv[1]), std::atof(argv[2]), std::atof(argv[3]));
+    return argc == 5 ? run_script(link) : run_terminal(link);
 }

@@ -20,8 +20,7 @@ from cs_hdl.errors import InputError, ResultError, ToolError
 BOARD = find_board("ulx3s-85f")
 REPORT_KEYS = {
     "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "clock_source", "timing_met", "lut", "ff",
-    "carry", "dsp", "block_ram", "available",
-    "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
+    "carry", "dsp", "block_ram", "available", "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
 }  # fmt: skip
 #: A netlist of five carry cells and the PLL whose clocks a build looks for.
 NETLIST = json.dumps(

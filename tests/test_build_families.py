@@ -27,7 +27,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "begins"),
-    [("icebreaker", b"\xff\x00\x00\xff\x7e\xaa\x99\x7e"), ("tang-nano-9k", b"//")],
+    [("icebreaker", b"\xff\x00\x00\xff\x7e\xaa\x99\x7e"), ("tang-nano-9k", b"1" * 64)],
 )
 def test_a_real_bitstream(tmp_path, name, begins):
     board = find_board(name)

@@ -12,7 +12,7 @@ from cs_hdl.emit.manifest import read_manifest
 from cs_hdl.errors import InputError, ToolError
 from cs_hdl.golden.dense import run_dense
 from cs_hdl.host import Accelerator, check_identity
-from cs_hdl.simulate.board import simulated_board
+from cs_hdl.simulate.board import scripted_board, simulated_board
 from cs_hdl.simulate.environment import find_verilator
 
 pytest.importorskip("serial", reason="pyserial is missing")
@@ -44,8 +44,8 @@ def test_words_come_back_as_the_golden_model_has_them(design, mismatch):
 
 @pytest.mark.parametrize(("mismatch", "seed"), [(-0.02, 11), (0.0, 12), (0.02, 13)])
 def test_faults_on_the_line(design, mismatch, seed):
-    with simulated_board(design, mismatch=mismatch) as port:
-        result = attack(port, faults=150, seed=seed)
+    with scripted_board(design, mismatch=mismatch) as exchange:
+        result = attack(exchange, faults=150, seed=seed)
     assert result["errors"] > 50 and len(result["kinds"]) == 11
 
 

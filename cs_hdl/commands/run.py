@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,6 +107,7 @@ def _stay(port: str, step: Steps, *, as_json: bool) -> None:
         print_json({"port": port})
     else:
         output().print(f"port [bold]{port}[/]: cs-hdl run --port {port} --input X.npy", soft_wrap=True)
+    sys.stdout.flush()  # whoever waits for the name must get it
     try:
         while True:
             time.sleep(3600)

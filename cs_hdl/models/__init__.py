@@ -17,7 +17,7 @@ from cs_hdl.network import Tensor
 __all__ = ["Model", "find_model", "models"]
 
 _FOLDER = Path(__file__).resolve().parent
-_FILES = ("digits-tiny.onnx", "digits.onnx", "gsc.onnx")
+_FILES = ("digits.onnx", "digits-tiny.onnx", "gsc.onnx")
 
 
 @dataclass(frozen=True, kw_only=True)

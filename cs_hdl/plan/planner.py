@@ -66,6 +66,9 @@ _FASTER_TRIED = 20
 
 #: Share of the device's LUTs that may be planned for: beyond it routing gets slow and clocks low.
 _LUT_SHARE = 0.75
+#: Block RAMs that a board's own top level takes (a request, the stored words, what waits between the clocks), on
+#: small chips, where they count.
+_BOARD_BLOCK_RAMS = {"ice40": 5, "gowin": 3}
 
 
 def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = None, mode: str | None = None) -> Plan:
@@ -113,7 +116,8 @@ def explain(plan: Plan) -> Explanation:
 
 def usable(limits: DeviceLimits) -> dict[str, int]:
     """By kind, what of a device may be planned for."""
-    return {"LUT": int(limits.lut * _LUT_SHARE), "DSP": limits.dsp, "block RAM": limits.block_ram}
+    block_ram = max(0, limits.block_ram - _BOARD_BLOCK_RAMS.get(limits.family, 0))
+    return {"LUT": int(limits.lut * _LUT_SHARE), "DSP": limits.dsp, "block RAM": block_ram}
 
 
 def needs(cost: Cost, limits: DeviceLimits) -> dict[str, int]:
@@ -188,5 +192,5 @@ def _too_large(network: Network, cost: Cost, limits: DeviceLimits) -> str:
     return (
         f"{network.name}: too large for {limits.name}: the smallest folding takes about {need['LUT']} LUTs, "
         f"{need['DSP']} DSPs and {need['block RAM']} block RAMs of {there['LUT']} usable, {limits.dsp} and "
-        f"{limits.block_ram}; take a larger device or a smaller network"
+        f"{there['block RAM']}; take a larger device or a smaller network"
     )

@@ -19,11 +19,13 @@ from cs_hdl.resources import data_folder
 from cs_hdl.rtl.primitives.multiplier import portable_verilog
 from cs_hdl.simulate.environment import find_verilator, verilator_environment
 
-__all__ = ["SIMULATED_TIMEOUT", "simulated_board"]
+__all__ = ["SIMULATED_TIMEOUT", "scripted_board", "simulated_board"]
 
 #: Seconds that a host should wait for an answer: a simulated board is some thousand times slower than a real one.
 SIMULATED_TIMEOUT = 60.0
 _TOP = "board_pins"
+#: Silences that end a frame, after which the board is left alone until a byte comes.
+_IDLE = 2
 _START_SECONDS = 30.0
 _ARGUMENTS = [
     "--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O2", "--top-module", _TOP,
@@ -43,6 +45,38 @@ def simulated_board(
     Verilator once for each design. ``mismatch`` is the share by which the host's bits are longer (-0.03..0.03).
     Raises InputError for a folder that is no design, ToolError where Verilator or a compiler is missing or fails.
     """
+    with _started(design, mismatch=mismatch, progress=progress) as process:
+        yield _port(process)
+
+
+@contextmanager
+def scripted_board(
+    design: Path, *, mismatch: float = 0.0, progress: Callable[[str], None] = lambda step: None
+) -> Iterator[Callable[[bytes], bytes]]:
+    """The same board without a terminal: a function that sends bytes and gives what came back until it was quiet.
+
+    Quiet means so long that the board has given up whatever it may have been waiting for. Nothing depends on how fast
+    the simulation runs. Raises as :func:`simulated_board` does.
+    """
+    with _started(design, mismatch=mismatch, progress=progress, script=True) as process:
+        sender, answers = process.stdin, process.stdout
+        assert sender is not None and answers is not None  # they are pipes
+
+        def exchange(data: bytes) -> bytes:
+            try:
+                sender.write(data.hex() + "\n")
+                sender.flush()
+                return bytes.fromhex(answers.readline())
+            except (OSError, ValueError) as error:
+                raise ToolError(f"the simulated board ended ({error})") from None
+
+        yield exchange
+
+
+@contextmanager
+def _started(
+    design: Path, *, mismatch: float, progress: Callable[[str], None], script: bool = False
+) -> Iterator[subprocess.Popen[str]]:
     from cs_hdl.board.simulated import SimulatedTiming
 
     if not abs(mismatch) <= _MOST_MISMATCH:
@@ -50,12 +84,16 @@ def simulated_board(
     timing = SimulatedTiming()
     program = _compile(design, progress)
     progress("starting the simulated board")
-    arguments = [str(timing.clocks_per_bit), f"{1 + mismatch:.6f}", str(4 * timing.quiet_bits)]
+    arguments = [str(timing.clocks_per_bit), f"{1 + mismatch:.6f}", str(_IDLE * timing.quiet_bits)]
     process = subprocess.Popen(
-        [str(program), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [str(program), *arguments, *(["script"] if script else [])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
-        yield _port(process)
+        yield process
     finally:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
