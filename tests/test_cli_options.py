@@ -87,7 +87,7 @@ def test_help(command: tuple[str, ...], capfd: Any) -> None:
 def test_commands_that_are_not_built_yet_are_absent(capfd: Any) -> None:
     assert run("--help") == 0
     text = capfd.readouterr().out
-    for name in ("evaluate", "live", "program", "report", "sweep"):
+    for name in ("live", "program", "report", "sweep"):
         assert f" {name} " not in text
         assert run(name) == 2
 
