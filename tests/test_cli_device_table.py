@@ -9,13 +9,13 @@ from typing import Any
 from cs_hdl.cli import run
 
 LARGE = (
-    "conv", "--kernel", "3x3", "--in-channels", "64", "--out-channels", "64", "--input", "14x14",
+    "conv", "--kernel", "3x3", "--in-channels", "128", "--out-channels", "128", "--input", "8x8",
     "--scale", "1/2^9", "--winners", "8",
 )  # fmt: skip
 
 
 def test_a_table_on_standard_error_and_exit_2(tmp_path: Path, capfd: Any) -> None:
-    arguments = ["generate", *LARGE, "--board", "tinyfpga-bx", "--out", str(tmp_path / "d")]
+    arguments = ["generate", *LARGE, "--board", "ulx3s-12f", "--out", str(tmp_path / "d")]
     assert run(arguments) == 2
     captured = capfd.readouterr()
     assert captured.out == "" and "Traceback" not in captured.err
@@ -27,7 +27,7 @@ def test_a_table_on_standard_error_and_exit_2(tmp_path: Path, capfd: Any) -> Non
 
 
 def test_the_same_as_json(tmp_path: Path, capfd: Any) -> None:
-    arguments = ["generate", *LARGE, "--board", "tinyfpga-bx", "--out", str(tmp_path / "d"), "--json"]
+    arguments = ["generate", *LARGE, "--board", "ulx3s-12f", "--out", str(tmp_path / "d"), "--json"]
     assert run(arguments) == 2
     content = json.loads(capfd.readouterr().out)
     assert content["exit_code"] == 2 and "too large for" in content["error"]

@@ -396,6 +396,15 @@ def bias_of_nan():
     return graph, conv(graph, x, more=[graph.constant(np.full(5, np.nan, dtype=np.float32), "b")])
 
 
+@case(r"node q \(QuantizeLinear\): constant 'w' holds a value that is not finite; accepted: numbers")
+def weight_of_nan():
+    graph, x = image()
+    weights = graph.constant(np.full((5, 4, 3, 3), np.nan, dtype=np.float32), "w")
+    scale, zero = graph.constant(np.float32(1 / 64)), graph.constant(INT8_ZERO)
+    codes = graph.node("QuantizeLinear", weights, scale, zero, name="q")
+    return graph, graph.node("Conv", x, graph.node("DequantizeLinear", codes, scale, zero), name="conv1")
+
+
 @case(r"bias 'b' of the shape \[3\]; accepted: one value for each of 5 outputs")
 def bias_of_another_size():
     graph, x = image()

@@ -42,7 +42,7 @@ def evaluate(
         str, typer.Option(metavar="digits|FOLDER|X.npz", help="digits, a Speech Commands folder, x and y.")
     ],
     split: Annotated[str, typer.Option(help="train, validation or test (an .npz has none).")] = "test",
-    words: Annotated[int | None, typer.Option(min=1, help="The first so many words (default: all).")] = None,
+    words: Annotated[int | None, typer.Option(min=1, help="So many words, drawn by --seed (default: all).")] = None,
     hardware_words: Annotated[
         int, typer.Option(min=0, help="Words that the emitted Verilog is simulated with; 0: none.")
     ] = 20,
@@ -50,7 +50,7 @@ def evaluate(
         Path | None, typer.Option(metavar="F.onnx", help="The model before it was quantised, for comparison.")
     ] = None,
     board: Annotated[str | None, typer.Option(help="Plan the simulated hardware for this board.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses the words that are simulated.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the words, and those that are simulated.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a model's accuracy in float, in integers and in simulated hardware, and what each layer loses."""
@@ -64,7 +64,9 @@ def evaluate(
         path, read = _read(model)
         step(f"reading {data}")
         labelled = load_labelled(data, split=split)
-        inputs, labels = labelled.words[:words], labelled.labels[:words]
+        # Words of a data set often stand in the order of their classes.
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(labelled.labels))[:words])
+        inputs, labels = labelled.words[drawn], labelled.labels[drawn]
         _check_labels(read, labels, labelled.name)
         step("golden model, and the same without rounding")
         both = run_both(read.network, inputs)

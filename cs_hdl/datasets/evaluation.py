@@ -47,7 +47,7 @@ def load_labelled(
     if path.is_dir():
         words, labels = load_speech_split(path, split, progress=progress)  # type: ignore[arg-type]
         kind = "synthetic speech" if (path / "synthesis.json").is_file() else "speech"
-        return LabelledWords(name=f"{kind} {path.name}, {split} split", words=words, labels=labels)
+        return LabelledWords(name=f"{kind} in {path.name}, {split} split", words=words, labels=labels)
     if path.suffix == ".npz":
         return _from_npz(path)
     raise InputError(f"--data {data}: give digits, a Speech Commands folder, or an .npz file with x and y")

@@ -136,8 +136,15 @@ def synthesise(out: Path, recipe: Recipe, *, progress: Callable[[int, int], None
                 if progress is not None:
                     progress(done, total)
         _background(aside / BACKGROUND, recipe)
-        record = {"data": "synthetic speech, not recordings", "recipe": asdict(recipe), "words": dict(words),
-                  "speakers": [asdict(speaker) for speaker in speakers]}  # fmt: skip
+        command = f"scripts/make-speech {out.name} --seed {recipe.seed} --speakers {recipe.speakers}"
+        command += f" --clips {recipe.clips_per_word} --other-clips {recipe.clips_per_other_word}"
+        record = {
+            "data": "synthetic speech, not recordings",
+            "command": command,
+            "recipe": asdict(recipe),
+            "words": dict(words),
+            "speakers": [asdict(speaker) for speaker in speakers],
+        }
         (aside / RECORD).write_text(json.dumps(record, indent=1) + "\n")
         aside.chmod(0o755)
         aside.rename(out)

@@ -88,11 +88,10 @@ def _cast(operation: Operation) -> NDArray[Any]:
 def _clip(operation: Operation) -> NDArray[Any]:
     """Limits of quantised weights, which brevitas writes down even where they are within them anyway."""
     array = operation.constant(0, "tensor")
-    low, high = (
-        operation.constant(index, "limit").reshape(()) if operation.input(index) is not None else None
-        for index in (1, 2)
-    )
-    return np.asarray(np.clip(array, low, high)).astype(array.dtype)
+    for index, cut in ((1, np.maximum), (2, np.minimum)):
+        if operation.input(index) is not None:
+            array = cut(array, operation.constant(index, "limit").reshape(())).astype(array.dtype)
+    return np.asarray(array)
 
 
 def _concat(operation: Operation) -> NDArray[Any]:

@@ -36,6 +36,8 @@ def _tables(record: dict[str, Any]) -> str:
     linear = record["linear_classifier"]
     lines.append(f"| linear classifier, same features | 1 | {linear['validation']:.2%} | {linear['test']:.2%} | | |")
     shipped = record["shipped"]
+    if shipped is None:
+        return "\n".join(lines)
     accuracy = shipped["accuracy"]
     lines += [
         "",
