@@ -194,13 +194,14 @@ def test_who_waits_for_whom(designs: tuple[Path, Path]) -> None:
 
 
 def test_both_branches_of_a_residual_block_are_there() -> None:
-    plan = make_plan(random_residual(1), limits=LIMITS)
-    rows = activities(plan)
-    assert {row.branch for row in rows} >= {"", "body"}
-    (total,) = {row.what for row in rows if row.what == "sum of the branches"}
-    body = next(row for row in rows if row.branch == "body")
-    end = next(row for row in rows if row.what == total)
-    assert np.array_equal(body.taken, end.taken)
+    plan = make_plan(random_residual(2), limits=LIMITS)
+    rows = [row for row in activities(plan) if row.layer.startswith("block")]
+    assert [row.branch for row in rows] == ["body", "body", "shortcut", ""]
+    first, second, shortcut, end = rows
+    assert np.array_equal(first.given, second.taken)
+    # Both branches begin with what the block takes.
+    assert np.array_equal(first.taken, end.taken) and np.array_equal(shortcut.taken, end.taken)
+    assert end.given[-1] >= max(second.given[-1], shortcut.given[-1])
 
 
 def test_a_set_is_drawn_place_by_place() -> None:
