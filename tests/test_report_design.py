@@ -120,7 +120,9 @@ def test_simulation_build_and_evaluation_are_shown_where_they_are(designs: tuple
     cycles = json.loads((folder / "manifest.json").read_text())["cycles_per_word"]
     simulation = {"words": 20, "values": 99, "mismatches": 3, "cycles_per_word": cycles, "latency_cycles": 7}
     (folder / "simulation.json").write_text(json.dumps(simulation | {"problems": ["3 values differ <here>"]}))
-    (folder / "evaluation.json").write_text(json.dumps({"accuracy": 0.975, "words": 359, "labels": [1]}))
+    (folder / "evaluation.json").write_text(
+        json.dumps({"accuracy": {"hardware": {"accuracy": 0.975, "words": 359}}, "x": [1]})
+    )
     build = folder / "build" / "ulx3s-12f"
     build.mkdir(parents=True)
     report = {"board": "ulx3s-12f", "device": "LFE5U-12F", "fmax_mhz": 91.3, "clock_mhz": 90.0, "timing_met": True}
@@ -140,7 +142,7 @@ def test_simulation_build_and_evaluation_are_shown_where_they_are(designs: tuple
     text = design_page([gather(folder, board="ulx3s-85f")])
     Page(text)
     assert "3 MISMATCHES" in text and "3 values differ &lt;here&gt;" in text
-    assert "97.50%" in text and "359" in text
+    assert "accuracy, hardware, accuracy" in text and "97.50%" in text and "359" in text
     assert "Fmax 91.3 MHz" in text and "75% of it wire" in text and "LFE5U-12F" in text
     assert "1,234" in text
 

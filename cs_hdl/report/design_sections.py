@@ -252,11 +252,14 @@ def check_rows(facts: DesignFacts) -> list[tuple[str, str]]:
     return rows
 
 
-def _evaluation_rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Whatever plain values ``evaluation.json`` has; shares as per cent."""
+def _evaluation_rows(evaluation: Mapping[str, Any], *, above: str = "") -> Iterator[tuple[str, str]]:
+    """Whatever plain values ``evaluation.json`` has, those of objects within too; shares as per cent."""
     for key, value in evaluation.items():
-        name = key.replace("_", " ")
-        if isinstance(value, float) and ("accuracy" in key or "share" in key):
+        name = f"{above}, {key}" if above else key
+        name = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _evaluation_rows(value, above=name)
+        elif isinstance(value, float) and any(word in name for word in ("accuracy", "share", "equal")):
             yield name, f"{value:.2%}" if 0 <= value <= 1 else f"{value:g}"
         elif isinstance(value, (bool, str)):
             yield name, str(value)
