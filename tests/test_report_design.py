@@ -120,7 +120,9 @@ def test_simulation_build_and_evaluation_are_shown_where_they_are(designs: tuple
     cycles = json.loads((folder / "manifest.json").read_text())["cycles_per_word"]
     simulation = {"words": 20, "values": 99, "mismatches": 3, "cycles_per_word": cycles, "latency_cycles": 7}
     (folder / "simulation.json").write_text(json.dumps(simulation | {"problems": ["3 values differ <here>"]}))
-    (folder / "evaluation.json").write_text(json.dumps({"accuracy": 0.975, "words": 359, "labels": [1]}))
+    (folder / "evaluation.json").write_text(
+        json.dumps({"accuracy": {"hardware": {"accuracy": 0.975, "words": 359}}, "x": [1]})
+    )
     build = folder / "build" / "ulx3s-12f"
     build.mkdir(parents=True)
     report = {"board": "ulx3s-12f", "device": "LFE5U-12F", "fmax_mhz": 91.3, "clock_mhz": 90.0, "timing_met": True}
@@ -140,7 +142,7 @@ def test_simulation_build_and_evaluation_are_shown_where_they_are(designs: tuple
     text = design_page([gather(folder, board="ulx3s-85f")])
     Page(text)
     assert "3 MISMATCHES" in text and "3 values differ &lt;here&gt;" in text
-    assert "97.50%" in text and "359" in text
+    assert "accuracy, hardware, accuracy" in text and "97.50%" in text and "359" in text
     assert "Fmax 91.3 MHz" in text and "75% of it wire" in text and "LFE5U-12F" in text
     assert "1,234" in text
 
@@ -194,13 +196,14 @@ def test_who_waits_for_whom(designs: tuple[Path, Path]) -> None:
 
 
 def test_both_branches_of_a_residual_block_are_there() -> None:
-    plan = make_plan(random_residual(1), limits=LIMITS)
-    rows = activities(plan)
-    assert {row.branch for row in rows} >= {"", "body"}
-    (total,) = {row.what for row in rows if row.what == "sum of the branches"}
-    body = next(row for row in rows if row.branch == "body")
-    end = next(row for row in rows if row.what == total)
-    assert np.array_equal(body.taken, end.taken)
+    plan = make_plan(random_residual(2), limits=LIMITS)
+    rows = [row for row in activities(plan) if row.layer.startswith("block")]
+    assert [row.branch for row in rows] == ["body", "body", "shortcut", ""]
+    first, second, shortcut, end = rows
+    assert np.array_equal(first.given, second.taken)
+    # Both branches begin with what the block takes.
+    assert np.array_equal(first.taken, end.taken) and np.array_equal(shortcut.taken, end.taken)
+    assert end.given[-1] >= max(second.given[-1], shortcut.given[-1])
 
 
 def test_a_set_is_drawn_place_by_place() -> None:

@@ -168,7 +168,9 @@ def _comparison(first: DesignFacts, second: DesignFacts) -> list[dict[str, str]]
             continue
         old, new = a[key], b[key]
         verdict = "" if less is None or old == new else "better" if (new < old) == less else "worse"
-        ratio = "the same" if old == new else f"{new / old:.3g} times" if old else ""
+        ratio = "the same" if old == new else ""
+        if old and new and old != new:
+            ratio = f"{new / old:.3g} times more" if new > old else f"{old / new:.3g} times less"
         cells = {"a": f"{old:,.{digits}f}", "b": f"{new:,.{digits}f}"}
         rows.append({"name": name, **cells, "ratio": ratio, "verdict": verdict})
     return rows

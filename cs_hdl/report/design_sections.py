@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +89,7 @@ def packing_section(facts: DesignFacts) -> Iterator[dict[str, Any]]:
         ]  # fmt: skip
         drawn = [
             {
-                "name": f"set {number} ({len([kernel for kernel in packed.sets[number] if kernel >= 0])} kernels)",
+                "name": f"set {number}, {_kernels(packed.sets[number])}",
                 "svg": packed_set(
                     _owners(packed, number)[:_POSITIONS], columns=columns, label=f"set {number} of {name}",
                     names=[f"kernel {kernel}" for kernel in packed.sets[number]],
@@ -111,6 +111,11 @@ def _fold(positions: int, kernel_width: int) -> int:
     if positions <= 2 * _FOLD:
         return max(kernel_width, math.ceil(math.sqrt(positions)))
     return _FOLD
+
+
+def _kernels(members: Sequence[int]) -> str:
+    count = sum(kernel >= 0 for kernel in members)
+    return f"{count} kernel{'s' * (count != 1)}"
 
 
 def _owners(packed: PackedLayer, number: int) -> Any:
@@ -247,11 +252,14 @@ def check_rows(facts: DesignFacts) -> list[tuple[str, str]]:
     return rows
 
 
-def _evaluation_rows(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Whatever plain values ``evaluation.json`` has; shares as per cent."""
+def _evaluation_rows(evaluation: Mapping[str, Any], *, above: str = "") -> Iterator[tuple[str, str]]:
+    """Whatever plain values ``evaluation.json`` has, those of objects within too; shares as per cent."""
     for key, value in evaluation.items():
-        name = key.replace("_", " ")
-        if isinstance(value, float) and ("accuracy" in key or "share" in key):
+        name = f"{above}, {key}" if above else key
+        name = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _evaluation_rows(value, above=name)
+        elif isinstance(value, float) and any(word in name for word in ("accuracy", "share", "equal")):
             yield name, f"{value:.2%}" if 0 <= value <= 1 else f"{value:g}"
         elif isinstance(value, (bool, str)):
             yield name, str(value)

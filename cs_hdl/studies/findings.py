@@ -248,14 +248,17 @@ def tell_masks(record: Mapping[str, Any], path: Path, _: Path) -> str:
         mean("dense", "accuracy", 0.0),
     )
     titles = ["bound", "sets, whole kernels", "sets, spanning", "filled, whole", "filled, spanning"]
+    found = [entry for kind in ("random", "pruned") for entry in trained[kind]]
+    found += [entry for entry in record["packed"] if entry["kind"] == "random"]
+    reached = sum(entry["spanning_sets"] == entry["bound"] for entry in found)
     return (
         f"**What we found.** {record['network']}, trained on the digits with {len(record['seeds'])} seeds. At "
-        f"{last:.2%} absent "
-        f"weights the imposed mask reaches {imposed:.1%}, pruning by magnitude {pruned:.1%}, dense {dense:.1%}. "
-        "Imposed masks "
-        "reach the bound with whole kernels. Found ones do not; where kernels may span sets they come near the "
-        "bound, but "
-        "the bound itself is higher, since found masks use some positions more than others.\n\n"
+        f"{last:.2%} "
+        f"absent weights the imposed mask reaches {imposed:.1%}, pruning by magnitude {pruned:.1%}, dense {dense:.1%}. "
+        "Imposed masks fill their sets with whole kernels. Found ones do not; where kernels may span sets, "
+        f"{reached} of "
+        f"the {len(found)} found masks below reach the lower bound, but that bound itself is higher, since found masks "
+        "use some positions more than others: that is what remains of the price.\n\n"
         + _markdown(["absent", "mask", *titles, "accuracy"], rows)
         + "\nMasks of the size of real layers, not trained:\n\n"
         + _markdown(["layer", "absent", "mask", *titles], large)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cs_hdl.board.catalogue import device_limits
@@ -28,7 +29,7 @@ __all__ = ["DEVICES", "MEMORIES", "plan_networks"]
 WEIGHT_SPARSITY, ACTIVATION_SPARSITY = 0.9, 0.9
 MODES = ("dense", "sparse-dense", "sparse-sparse")
 #: Rates that are tried: cycles a word, two to an octave.
-_RATES = tuple(round(2 ** (step / 2)) for step in range(2 * 12, 2 * 26 + 1))
+_RATES = tuple(round(2 ** (step / 2)) for step in range(2 * 13, 2 * 25 + 1))
 _CLOCK_MHZ = 100
 DEVICES = ("LFE5U-12F", "LFE5U-45F", "LFE5U-85F", *(limits.name for limits in PLANNED_DEVICES))
 #: Peak bytes a second of what could hold weights outside, as published.
@@ -42,19 +43,34 @@ MEMORIES = {
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Layer:
-    """A shape, packed for one design, and what the rates cost that were asked for so far."""
+class _Design:
+    """A layer, packed for one design, and what the rates cost that were asked for so far."""
 
-    shape: LayerShape
     packed: Packed
-    mode: str
+    mode: str | None
     known: dict[int, tuple[int, Cost] | None]
 
     def cost(self, cycles: int) -> tuple[int, Cost] | None:
         if cycles not in self.known:
-            mode = "dense" if self.mode == "dense" else None
-            self.known[cycles] = draft(self.packed, mode, cycles)
+            self.known[cycles] = draft(self.packed, self.mode, cycles)
         return self.known[cycles]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Layer:
+    """A shape of a network and its design."""
+
+    shape: LayerShape
+    design: _Design
+
+    def cost(self, cycles: int) -> tuple[int, Cost] | None:
+        """Cycles and cost at no more than ``cycles`` a word."""
+        return self.design.cost(cycles)
+
+    @property
+    def packed(self) -> Packed:
+        """The layer's only kernel, packed."""
+        return self.design.packed
 
     @property
     def nonzeros(self) -> int:
@@ -96,9 +112,17 @@ def plan_networks() -> dict[str, Any]:
 
 
 def _layer(shape: LayerShape, mode: str) -> _Layer:
-    sparse = mode != "dense" and not shape.depthwise
-    # A k-WTA needs unsigned values; a depthwise kernel sees one channel, of which there is nothing to select.
+    # A depthwise kernel sees one channel, of which there is nothing to select, and is small: it stays dense.
+    dense = mode == "dense" and not shape.depthwise
+    # A k-WTA needs unsigned values.
     selected = mode == "sparse-sparse" and shape.after == "relu" and not shape.depthwise
+    return _Layer(shape=shape, design=_design(replace(shape, count=1), dense, selected))
+
+
+@cache
+def _design(shape: LayerShape, dense: bool, selected: bool) -> _Design:
+    """Layers that are the same in two designs are costed once."""
+    sparse = not dense and not shape.depthwise
     options = ConvOptions(
         kernel=(shape.kernel, shape.kernel),
         in_channels=shape.in_channels,
@@ -112,7 +136,7 @@ def _layer(shape: LayerShape, mode: str) -> _Layer:
         active_inputs=max(1, round((1 - ACTIVATION_SPARSITY) * shape.in_channels)) if selected else None,
         scale="1/2^9",
     )
-    return _Layer(shape=shape, packed=combine(make_conv(options), dense=mode == "dense"), mode=mode, known={})
+    return _Design(packed=combine(make_conv(options), dense=dense), mode="dense" if dense else None, known={})
 
 
 def _layer_entry(layer: _Layer) -> dict[str, Any]:

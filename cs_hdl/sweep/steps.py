@@ -83,10 +83,10 @@ def _generate(options: dict[str, Any], out: Path) -> dict[str, Any]:
     metrics = {
         "cycles_per_word": manifest["cycles_per_word"],
         "latency_cycles": manifest["latency_cycles"],
-        "design": "+".join(modes),
-        "engine": "+".join(sorted({layer["engine"] for layer in layers if layer["engine"]})),
+        "layer_modes": "+".join(modes),
+        "engines": "+".join(sorted({layer["engine"] for layer in layers if layer["engine"]})),
         **{key: sum(layer[key] for layer in layers) for key in _TOTALS},
-        "weights": sum(layer["weights"] for layer in layers),
+        "all_weights": sum(layer["weights"] for layer in layers),
         "planned_lut": planned["LUT"],
         "planned_dsp": planned["DSP"],
         "planned_block_ram": planned["block RAM"],
