@@ -20,6 +20,7 @@ from cs_hdl.frontend.onnx import read_onnx  # noqa: E402
 from cs_hdl.models.speech import random_speech_network  # noqa: E402
 from cs_hdl.torch.speech_network import VARIANTS, speech_network  # noqa: E402
 from cs_hdl.torch.speech_tables import BEGIN, END, with_tables  # noqa: E402
+from cs_hdl.torch.speech_training import Data, Loop, SpeechRecipe  # noqa: E402
 from cs_hdl.torch.train_speech import main  # noqa: E402
 
 
@@ -90,6 +91,32 @@ def test_the_command(
     first = model.read_bytes()
     assert main(arguments) == 0
     assert "epoch" not in capfd.readouterr().err and model.read_bytes() == first
+
+
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    some = (rng.integers(0, 256, (12, 32, 32, 1)).astype(np.uint8), rng.integers(0, 12, 12))
+    data, recipe = Data(train=some, validation=some, test=some), SpeechRecipe(batch_size=6)
+
+    def begin() -> Loop:
+        torch.manual_seed(0)
+        model = speech_network("sparse-sparse", boost_strength=1.5)
+        return Loop(model, data, recipe, learning_rate=1e-3, epochs=2, seed=4)
+
+    whole, first, second = begin(), begin(), begin()
+    whole.run_epoch()
+    whole.run_epoch()
+    first.run_epoch()
+    first.save(tmp_path / "c.pt")
+    second.load(tmp_path / "c.pt")
+    second.run_epoch()
+    assert whole.epoch == second.epoch == 2
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    (tmp_path / "c.pt").write_bytes(b"cut short")
+    third = begin()
+    third.load(tmp_path / "c.pt")
+    assert third.epoch == 0
 
 
 def test_wrong_input_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

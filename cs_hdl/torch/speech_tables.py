@@ -21,9 +21,9 @@ def with_tables(page: str, record: dict[str, Any]) -> str:
 
 
 def _tables(record: dict[str, Any]) -> str:
-    clips, recipe = record["data"]["clips"], record["recipe"]
+    clips, recipe, what = record["data"]["clips"], record["recipe"], record["data"]["what"]
     lines = [
-        f"{record['data']['what']}: {clips['train']:,} clips to train, {clips['validation']:,} to validate, "
+        f"{what[:1].upper()}{what[1:]}: {clips['train']:,} clips to train, {clips['validation']:,} to validate, "
         f"{clips['test']:,} to test. {recipe['float_epochs']} epochs in float, {recipe['quantised_epochs']} more with "
         f"quantised weights and activations. Made by `{record['command']}`.",
         "",

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Data", "SpeechRecipe", "accuracy", "data_digest", "predict_in_batches", "train_linear", "train_network"]
+__all__ = [
+    "Data",
+    "Loop",
+    "SpeechRecipe",
+    "accuracy",
+    "data_digest",
+    "predict_in_batches",
+    "train_linear",
+    "train_network",
+]
 
 #: Changes with whatever changes the results, so that no checkpoint of other code is gone on with.
 _VERSION = "1"
@@ -95,7 +104,7 @@ def train_linear(data: Data, recipe: SpeechRecipe, *, seed: int) -> nn.Sequentia
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = linear_classifier()
-        loop = _Loop(model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed)
+        loop = Loop(model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed)
         while loop.epoch < loop.epochs:
             loop.run_epoch()
     return model
@@ -125,12 +134,12 @@ def train_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = speech_network(variant, boost_strength=recipe.boost_strength)
-        loop = _Loop(model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed)
+        loop = Loop(model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed)
         _fit(loop, stem.with_name(f"{stem.name}-float.pt"), lambda *rest: progress(f"{variant}, float", *rest))
         quantised = fold_batch_norm(_copy(model, variant))
         clips = as_tensor(data.train[0][:: max(1, len(data.train[0]) // recipe.calibration_clips)]).float()
         calibrate(quantised, clips, quantile=1 - recipe.cut)
-        loop = _Loop(
+        loop = Loop(
             quantised, data, recipe,
             learning_rate=recipe.quantised_learning_rate, epochs=recipe.quantised_epochs, seed=seed + 1_000_000,
         )  # fmt: skip
@@ -147,7 +156,7 @@ def _copy(model: nn.Sequential, variant: Variant) -> nn.Sequential:
     return copy
 
 
-def _fit(loop: _Loop, path: Path, progress: Callable[[int, int, float], None]) -> None:
+def _fit(loop: Loop, path: Path, progress: Callable[[int, int, float], None]) -> None:
     loop.load(path)
     while loop.epoch < loop.epochs:
         loss = loop.run_epoch()
@@ -155,7 +164,7 @@ def _fit(loop: _Loop, path: Path, progress: Callable[[int, int, float], None]) -
         progress(loop.epoch, loop.epochs, loss)
 
 
-class _Loop:
+class Loop:
     """The state of one training: model, optimiser, schedule, generator and the epochs done."""
 
     def __init__(
