@@ -125,11 +125,11 @@ def read_report(path: Path, *, seed: int, netlist: Netlist, family: Family = FAM
 def _used(kind: str, utilisation: dict[str, Any], netlist: Netlist, family: Family) -> int:
     if kind not in family.report:
         return family.count(kind, netlist.cells)
-    return int(utilisation.get(family.report[kind], {"used": 0})["used"])
+    return sum(each * int(utilisation.get(name, {"used": 0})["used"]) for name, each in family.report[kind].items())
 
 
 def _available(kind: str, utilisation: dict[str, Any], family: Family) -> int:
-    resource = family.report.get(kind) or family.in_place_of.get(kind, "")
+    resource = next(iter(family.report.get(kind, ())), family.in_place_of.get(kind, ""))
     return int(utilisation.get(resource, {"available": 0})["available"])
 
 
