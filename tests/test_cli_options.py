@@ -77,7 +77,19 @@ def test_what_typer_refuses_is_exit_2_too(arguments: tuple[str, ...], capfd: Any
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("generate",), ("simulate",), ("build",), ("boards",), ("models",), ("doctor",)]
+    "command",
+    [
+        (),
+        ("generate",),
+        ("simulate",),
+        ("build",),
+        ("boards",),
+        ("models",),
+        ("doctor",),
+        ("run",),
+        ("program",),
+        ("live",),
+    ],
 )
 def test_help(command: tuple[str, ...], capfd: Any) -> None:
     assert run(*command, "--help") == 0
@@ -87,7 +99,7 @@ def test_help(command: tuple[str, ...], capfd: Any) -> None:
 def test_commands_that_are_not_built_yet_are_absent(capfd: Any) -> None:
     assert run("--help") == 0
     text = capfd.readouterr().out
-    for name in ("evaluate", "live", "program", "report", "sweep"):
+    for name in ("evaluate", "report", "sweep"):
         assert f" {name} " not in text
         assert run(name) == 2
 
