@@ -50,6 +50,21 @@ def test_a_board_of_ones_own(tmp_path):
         find_board(str(tmp_path / "other.toml"))
 
 
+def test_a_board_with_a_class_of_ones_own(tmp_path, monkeypatch):
+    pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
+    (tmp_path / "my_boards.py").write_text(
+        "from amaranth_boards.icebreaker import ICEBreakerPlatform\n"
+        "class MyPlatform(ICEBreakerPlatform):\n    device = 'iCE40UP5K'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = (data_folder("boards") / "icebreaker.toml").read_text()
+    text = text.replace("amaranth_boards.icebreaker:ICEBreakerPlatform", "my_boards:MyPlatform")
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace('name = "icebreaker"', 'name = "mine"'))
+    constraints = prepared(find_board(str(path)))
+    assert "set_io clk12_0__io 35" in constraints
+
+
 def test_limits_are_the_same_for_a_board_and_its_device():
     for board in boards():
         assert device_limits(board.device) == board.limits
@@ -77,14 +92,9 @@ LOCATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
-    pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
-    board = find_board(name)
+def prepared(board) -> str:
+    """The constraints of the board's top level around some accelerator."""
     platform = make_platform(board)
-    assert (platform.part if board.family == "gowin" else platform.device) == board.device
-    resource = platform.lookup(board.clock_resource)
-    assert resource.clock.frequency == board.oscillator_mhz * 1e6
     port = {"shape": [1, 8, 8], "dtype": "uint8", "values_per_beat": 4, "beats": 16}
     ports = DesignPorts.from_manifest(
         {
@@ -100,6 +110,18 @@ def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
     files = platform.prepare(BoardTop(board=board, ports=ports, pll=pll), "top").files
     text = files[FAMILIES[board.family].constraints]
     constraints = text.decode() if isinstance(text, bytes) else text
+    return constraints
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
+    pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
+    board = find_board(name)
+    platform = make_platform(board)
+    assert (platform.part if board.family == "gowin" else platform.device) == board.device
+    resource = platform.lookup(board.clock_resource)
+    assert resource.clock.frequency == board.oscillator_mhz * 1e6
+    constraints = prepared(board)
     located = re.findall(LOCATIONS[board.family], constraints)
     assert any("rx" in name for name, _ in located) and any("tx" in name for name, _ in located)
     # No two ports on one pin.

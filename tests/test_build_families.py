@@ -16,6 +16,7 @@ from cs_hdl.build.bitstream import build_bitstream
 from cs_hdl.build.family import FAMILIES
 from cs_hdl.build.set_clock import set_clock
 from cs_hdl.build.spill import find_memories, registers_for
+from cs_hdl.build.synthesis import read_netlist
 from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import InputError, ToolError
 
@@ -127,3 +128,40 @@ def test_a_clock_that_no_pll_makes(tmp_path):
     with pytest.raises(InputError, match="a clock of 400 MHz"):
         build_bitstream(tmp_path / "design", board, clock_mhz=400.0)
     assert not (tmp_path / "design" / "build").exists()
+
+
+def test_a_netlist_without_a_pll_has_one_clock(tmp_path):
+    path = tmp_path / "top.json"
+    flops = {f"f{number}": {"type": "SB_DFFSR", "connections": {"C": [7]}} for number in range(3)}
+    content = {"modules": {"top": {"cells": flops, "netnames": {"clk": {"bits": [7]}, "x": {"bits": [8]}}}}}
+    path.write_text(json.dumps(content))
+    netlist = read_netlist(path, family=FAMILIES["ice40"])
+    assert netlist.design_clock == netlist.serial_clock == ("clk",)
+    flops["f3"] = {"type": "SB_DFF", "connections": {"C": [8]}}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ToolError, match="not the netlist that a build expects"):
+        read_netlist(path, family=FAMILIES["ice40"])
+    # An ECP5's design always has its PLL.
+    with pytest.raises(ToolError, match="not the netlist that a build expects"):
+        read_netlist(path)
+
+
+def test_the_top_level_at_the_oscillator_has_no_pll():
+    pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
+    from cs_hdl.board.design_ports import DesignPorts
+    from cs_hdl.board.top import BoardTop, make_platform
+
+    board = find_board("icebreaker")
+    port = {"shape": [1, 1, 8], "dtype": "uint8", "values_per_beat": 4, "beats": 2}
+    ports = DesignPorts.from_manifest(
+        {
+            "top": "t", "input": port, "output": port, "sources": {"design.v": "00" * 32}, "latency_cycles": 9,
+            "cycles_per_word": 9,
+        }
+    )  # fmt: skip
+    texts = {}
+    for wanted in (12.5, 21.0):
+        top = BoardTop(board=board, ports=ports, pll=settings_for(board, wanted))
+        text = make_platform(board).prepare(top, "top", emit_src=False).files["top.il"]
+        texts[wanted] = text.decode() if isinstance(text, bytes) else text
+    assert "SB_PLL40" not in texts[12.5] and "SB_PLL40_2_PAD" in texts[21.0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -155,10 +157,13 @@ def test_in_a_browser(address):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
     with playwright.sync_playwright() as tools:
         try:
-            browser = tools.chromium.launch()
+            # Playwright's own browser, or the system's; the sandbox refuses to be run by root.
+            system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+            browser = tools.chromium.launch(executable_path=system, args=["--no-sandbox"])
         except playwright.Error as error:
             pytest.skip(f"no browser: {str(error).splitlines()[0]}")
         page = browser.new_page()
+        page.set_default_timeout(60_000)
         problems = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(address)
@@ -168,9 +173,11 @@ def test_in_a_browser(address):
         page.mouse.down()
         page.mouse.move(area["x"] + 160, area["y"] + 280, steps=10)
         page.mouse.up()
-        page.wait_for_function("document.getElementById('digit').textContent === '1'", timeout=10_000)
+        page.wait_for_function("document.getElementById('digit').textContent === '1'", timeout=60_000)
         assert page.locator(".bar").count() == 10 and page.locator(".cells i").count() == 16
         page.click("#sample")
         page.wait_for_function("document.getElementById('label').textContent !== ''")
+        if screenshot := os.environ.get("CS_HDL_LIVE_SCREENSHOT"):
+            page.screenshot(path=screenshot, full_page=True)
         assert problems == []
         browser.close()

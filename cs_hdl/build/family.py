@@ -24,8 +24,8 @@ class Family:
     ``config`` what nextpnr writes and ``bitstream`` what goes to the board. ``script`` is Yosys' script between
     reading and the netlist. ``plls`` has the ports of each PLL cell. ``cells`` says how many of ``lut``, ``dsp``,
     ``block_ram``, ``ff`` and ``carry`` each type of cell takes in a netlist (an entry that ends in ``*`` counts for
-    all types that begin so), ``report`` under which names nextpnr's report counts them (those that it does not count
-    are taken from the netlist, with as many there as the named resource).
+    all types that begin so), ``report`` the same for the names of nextpnr's report, the first of them being what there
+    is on the chip. Kinds that are not in it are counted in the netlist; ``in_place_of`` names what there is of them.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Family:
     script: str
     plls: Mapping[str, ClockPorts]
     cells: Mapping[str, Mapping[str, int]]
-    report: Mapping[str, str]
+    report: Mapping[str, Mapping[str, int]]
     in_place_of: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -72,7 +72,12 @@ _ECP5 = Family(
         "ff": {"TRELLIS_FF": 1},
         "carry": {"CCU2C": 1},
     },
-    report={"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "block_ram": "DP16KD"},
+    report={
+        "lut": {"TRELLIS_COMB": 1},
+        "ff": {"TRELLIS_FF": 1},
+        "dsp": {"MULT18X18D": 1},
+        "block_ram": {"DP16KD": 1},
+    },
 )
 
 _ICE40 = Family(
@@ -95,7 +100,7 @@ _ICE40 = Family(
         "ff": {"SB_DFF*": 1},
         "carry": {"SB_CARRY": 1},
     },
-    report={"lut": "ICESTORM_LC", "dsp": "ICESTORM_DSP", "block_ram": "ICESTORM_RAM"},
+    report={"lut": {"ICESTORM_LC": 1}, "dsp": {"ICESTORM_DSP": 1}, "block_ram": {"ICESTORM_RAM": 1}},
     # A logic cell has one of each.
     in_place_of={"ff": "ICESTORM_LC"},
 )
@@ -112,12 +117,18 @@ _GOWIN = Family(
     cells={
         # A carry cell is a LUT's place; a 16x4 RAM takes those of four.
         "lut": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
-        "dsp": {"MULT9X9": 1, "MULT18X18": 1},
+        # One of 18 bits takes the place of two of 9.
+        "dsp": {"MULT9X9": 1, "MULT18X18": 2, "MULT36X36": 8},
         "block_ram": {"SDPB": 1, "SDPX9B": 1, "DPB": 1, "DPX9B": 1, "pROM": 1, "pROMX9": 1},
         "ff": {"DFF*": 1},
         "carry": {"ALU": 1},
     },
-    report={"lut": "LUT4", "ff": "DFF", "block_ram": "BSRAM"},
+    report={
+        "lut": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
+        "ff": {"DFF": 1},
+        "dsp": {"MULT9X9": 1, "MULT18X18": 2, "MULT36X36": 8},
+        "block_ram": {"BSRAM": 1},
+    },
 )
 
 #: All of them, by name.

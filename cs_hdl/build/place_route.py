@@ -13,10 +13,12 @@ from cs_hdl.build.family import FAMILIES, Family
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.synthesis import Netlist
 from cs_hdl.build.tools import Tool
-from cs_hdl.errors import ToolError
+from cs_hdl.errors import ResultError, ToolError
 
 __all__ = ["Routed", "device_options", "gowin_options", "ice40_options", "place_and_route", "read_report", "write_asc"]
 
+#: What nextpnr says where a chip is too full.
+_TOO_LARGE = ("Failed to expand region", "Unable to find legal placement", "Unable to place cell")
 _KINDS = ("lut", "ff", "dsp", "block_ram")
 
 _PACKAGES = {"BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381", "BG554": "CABGA554", "BG756": "CABGA756"}
@@ -92,7 +94,8 @@ def place_and_route(
     """Make the family's ``config`` of ``top.json`` and the constraints in ``folder``.
 
     ``clock_mhz`` is what is aimed at (an ECP5's constraints say it). A missed frequency is no failure here.
-    ``progress`` is told "placing", then "routing". Raises ToolError where nextpnr fails.
+    ``progress`` is told "placing", then "routing". Raises ResultError where the chip is too small, ToolError where
+    nextpnr fails otherwise.
     """
 
     def watch(line: str) -> None:
@@ -102,7 +105,15 @@ def place_and_route(
     progress("placing")
     options = ["--json", "top.json", "--report", "nextpnr.json", "--seed", str(seed), "--timing-allow-fail"]
     options += _options(family, clock_mhz=clock_mhz)
-    run_tool(nextpnr, [*device, *options], folder=folder, log="nextpnr.log", watch=watch)
+    try:
+        run_tool(nextpnr, [*device, *options], folder=folder, log="nextpnr.log", watch=watch)
+    except ToolError as error:
+        if any(words in str(error) for words in _TOO_LARGE):
+            raise ResultError(
+                "the design does not fit: nextpnr finds no place for all of its cells; generate it with more cycles "
+                "a word (--cycles), or take a smaller model"
+            ) from None
+        raise
     return read_report(folder / "nextpnr.json", seed=seed, netlist=netlist, family=family)
 
 
@@ -125,11 +136,11 @@ def read_report(path: Path, *, seed: int, netlist: Netlist, family: Family = FAM
 def _used(kind: str, utilisation: dict[str, Any], netlist: Netlist, family: Family) -> int:
     if kind not in family.report:
         return family.count(kind, netlist.cells)
-    return int(utilisation.get(family.report[kind], {"used": 0})["used"])
+    return sum(each * int(utilisation.get(name, {"used": 0})["used"]) for name, each in family.report[kind].items())
 
 
 def _available(kind: str, utilisation: dict[str, Any], family: Family) -> int:
-    resource = family.report.get(kind) or family.in_place_of.get(kind, "")
+    resource = next(iter(family.report.get(kind, ())), family.in_place_of.get(kind, ""))
     return int(utilisation.get(resource, {"available": 0})["available"])
 
 

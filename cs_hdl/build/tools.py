@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -192,7 +193,7 @@ def _find(wanted: _Wanted) -> Tool:
             needed_for=wanted.needed_for,
             command=(path,),
             origin=path,
-            version=_version(path, wanted.version_option),
+            version=_version(path, wanted.version_option) if wanted.version_option else _packaged_version(wanted),
         )
     for source in wanted.sources:
         if importlib.util.find_spec(source.module) is not None:
@@ -206,9 +207,15 @@ def _find(wanted: _Wanted) -> Tool:
     return Tool(name=wanted.name, needed_for=wanted.needed_for, hint=_INSTALL)
 
 
+def _packaged_version(wanted: _Wanted) -> str:
+    """Of a program that cannot be asked: that of the package which has it, if that is installed."""
+    for source in wanted.sources:
+        with suppress(metadata.PackageNotFoundError):
+            return f"{source.package} {metadata.version(source.package)}"
+    return "unknown"
+
+
 def _version(path: str, option: str) -> str:
-    if not option:
-        return "unknown"
     try:
         result = subprocess.run(
             [path, option], capture_output=True, text=True, errors="replace", check=False, timeout=60

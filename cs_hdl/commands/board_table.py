@@ -105,6 +105,7 @@ def _build(
         "command": " ".join(["scripts/boards", board.name, *options, "--seed", str(seed), "--tries", str(tries)]),
         "commit": commit,
         "model": name,
+        "cycles": cycles,
         "digests": {"design.v": _digest(design / "design.v"), bitstream.name: _digest(bitstream)},
         # A path of this machine says nothing to anybody else.
         "report": report | {"bitstream": bitstream.name},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cs_hdl.board.catalogue import find_board
-from cs_hdl.commands.console import Steps, output
+from cs_hdl.commands.console import Steps, output, print_json
 from cs_hdl.commands.target import DEFAULT_BOARD
 from cs_hdl.errors import InputError, ToolError
 
@@ -34,6 +35,7 @@ def live(
         str, typer.Option(help="Address of the page; others than this one let other machines in.")
     ] = "127.0.0.1",
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, when the page is there.")] = False,
 ) -> None:
     """Draw a digit in the browser: scores, winners of each k-WTA and cycles, of golden model, simulation or board."""
     from cs_hdl.host import Accelerator
@@ -64,7 +66,11 @@ def live(
         server = make_server(recogniser, host=host, port=http_port, samples=load_samples())
         address = f"http://{host}:{server.server_address[1]}/"
         step(f"the page is there ({source}); Ctrl-C ends it")
-        output().print(address, soft_wrap=True)
+        if json:
+            print_json({"address": address, "source": source, "network": network.name})
+            sys.stdout.flush()  # whoever waits for the address must get it
+        else:
+            output().print(address, soft_wrap=True)
         if open_browser:
             webbrowser.open(address)
         with server, contextlib.suppress(KeyboardInterrupt):

@@ -66,6 +66,8 @@ _FASTER_TRIED = 20
 
 #: Share of the device's LUTs that may be planned for: beyond it routing gets slow and clocks low.
 _LUT_SHARE = 0.75
+#: Less where the board's own top level is a tenth of the chip, and registers seldom share a cell with a LUT.
+_LUT_SHARE_OF = {"ice40": 0.7}
 #: Block RAMs that a board's own top level takes (a request, the stored words, what waits between the clocks), on
 #: small chips, where they count.
 _BOARD_BLOCK_RAMS = {"ice40": 5, "gowin": 3}
@@ -117,7 +119,8 @@ def explain(plan: Plan) -> Explanation:
 def usable(limits: DeviceLimits) -> dict[str, int]:
     """By kind, what of a device may be planned for."""
     block_ram = max(0, limits.block_ram - _BOARD_BLOCK_RAMS.get(limits.family, 0))
-    return {"LUT": int(limits.lut * _LUT_SHARE), "DSP": limits.dsp, "block RAM": block_ram}
+    share = _LUT_SHARE_OF.get(limits.family, _LUT_SHARE)
+    return {"LUT": int(limits.lut * share), "DSP": limits.dsp, "block RAM": block_ram}
 
 
 def needs(cost: Cost, limits: DeviceLimits) -> dict[str, int]:
