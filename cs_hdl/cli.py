@@ -5,20 +5,25 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cs_hdl import __version__
 from cs_hdl.commands.benchmark import benchmark
 from cs_hdl.commands.build import build
-from cs_hdl.commands.console import print_json, show_error
+from cs_hdl.commands.console import errors, print_json, show_error
 from cs_hdl.commands.demo import demo
+from cs_hdl.commands.device_table import DeviceError, needs_table
 from cs_hdl.commands.doctor import doctor
 from cs_hdl.commands.estimate import estimate
+from cs_hdl.commands.evaluate import evaluate
 from cs_hdl.commands.generate import generate
 from cs_hdl.commands.lists import boards, models
+from cs_hdl.commands.live import live
+from cs_hdl.commands.program import program
 from cs_hdl.commands.report import report
+from cs_hdl.commands.run import run as run_board
 from cs_hdl.commands.simulate import simulate
 from cs_hdl.commands.sweep import sweep
 from cs_hdl.errors import CsHdlError
@@ -36,8 +41,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (generate, simulate, estimate, build, report, sweep, boards, models, doctor, demo):
-    app.command(no_args_is_help=_command in (generate, simulate, estimate, build, report, sweep))(_command)
+_NEED_ARGUMENTS = (generate, simulate, estimate, evaluate, build, program, report, sweep)
+for _command in (*_NEED_ARGUMENTS, live, boards, models, doctor, demo):
+    app.command(no_args_is_help=_command in _NEED_ARGUMENTS)(_command)
+app.command(name="run", no_args_is_help=True)(run_board)
 #: For who works on cs-hdl itself: scripts/benchmark.
 app.command(hidden=True)(benchmark)
 
@@ -63,6 +70,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), prog_name="cs-hdl", standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except DeviceError as error:
+        if not as_json:
+            errors().print(needs_table(error.details))
+        return _fail(str(error), error.exit_code, as_json=as_json, details=error.details)
     except CsHdlError as error:
         return _fail(str(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
@@ -77,9 +88,9 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(f"{error.format_message()} (see cs-hdl --help)", CsHdlError.exit_code, as_json=as_json)
 
 
-def _fail(message: str, code: int, *, as_json: bool) -> int:
+def _fail(message: str, code: int, *, as_json: bool, details: dict[str, Any] | None = None) -> int:
     if as_json:
-        print_json({"error": message, "exit_code": code})
+        print_json({"error": message, "exit_code": code, **(details or {})})
     show_error(message)
     return code
 

@@ -12,18 +12,25 @@ from pathlib import Path
 import pytest
 
 from cs_hdl.board.catalogue import boards, device_limits, find_board, load_board
+from cs_hdl.board.clocks import settings_for
 from cs_hdl.board.design_ports import DesignPorts
-from cs_hdl.board.pll import pll_settings
 from cs_hdl.board.top import BoardTop, make_platform
+from cs_hdl.build.family import FAMILIES
 from cs_hdl.errors import InputError, ToolError
 from cs_hdl.resources import data_folder
 
 NAMES = [board.name for board in boards()]
+#: Those that the users' scripts name.
+CONTRACT_TEXT = """
+    ulx3s-12f ulx3s-25f ulx3s-45f ulx3s-85f ecpix5-45f ecpix5-85f orangecrab-r0.2-25f orangecrab-r0.2-85f
+    colorlight-5a75b versa-ecp5 logicbone ecp5-5g-evn icebreaker icebreaker-bitsy upduino-v3 hx8k-evn up5k-evn
+    tinyfpga-bx tang-nano-9k tang-primer-20k
+"""
 GOOD = (data_folder("boards") / "ulx3s-85f.toml").read_text()
 
 
 def test_names():
-    assert {f"ulx3s-{size}" for size in ("12f", "25f", "45f", "85f")} < set(NAMES)
+    assert set(CONTRACT_TEXT.split()) < set(NAMES)
     assert len(set(NAMES)) == len(NAMES)
     for path in data_folder("boards").glob("*.toml"):
         assert tomllib.loads(path.read_text())["name"] == path.stem
@@ -53,7 +60,7 @@ def test_device_limits():
     assert device_limits("LFE5UM-85F").dsp == 156
     limits = device_limits("lfe5u-85f")
     assert (limits.name, limits.lut, limits.dsp, limits.block_ram) == ("LFE5U-85F", 83640, 156, 208)
-    with pytest.raises(InputError, match=r"device XC7A35T: unknown; known are LFE5U-12F, "):
+    with pytest.raises(InputError, match=r"device XC7A35T: unknown; known are GW1NR-.*, LFE5U-12F, "):
         device_limits("XC7A35T")
 
 
@@ -62,12 +69,20 @@ def test_the_catalogue_does_without_amaranth():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+#: A port and its pin in the constraints of each family.
+LOCATIONS = {
+    "ecp5": r'LOCATE COMP "(\w+)" SITE "(\w+)"',
+    "ice40": r"set_io (\S+) (\w+)",
+    "gowin": r'IO_LOC "(\w+)" (\w+);',
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
     pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
     board = find_board(name)
     platform = make_platform(board)
-    assert platform.device == board.device
+    assert (platform.part if board.family == "gowin" else platform.device) == board.device
     resource = platform.lookup(board.clock_resource)
     assert resource.clock.frequency == board.oscillator_mhz * 1e6
     port = {"shape": [1, 8, 8], "dtype": "uint8", "values_per_beat": 4, "beats": 16}
@@ -81,13 +96,14 @@ def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
             "cycles_per_word": 900,
         }
     )
-    pll = pll_settings(board.oscillator_mhz, board.clock_mhz)
+    pll = settings_for(board, board.clock_mhz)
     files = platform.prepare(BoardTop(board=board, ports=ports, pll=pll), "top").files
-    constraints = str(files["top.lpf"])
-    located = re.findall(r'LOCATE COMP "(\w+)" SITE', constraints)
-    assert any("rx" in name for name in located) and any("tx" in name for name in located)
+    text = files[FAMILIES[board.family].constraints]
+    constraints = text.decode() if isinstance(text, bytes) else text
+    located = re.findall(LOCATIONS[board.family], constraints)
+    assert any("rx" in name for name, _ in located) and any("tx" in name for name, _ in located)
     # No two ports on one pin.
-    sites = re.findall(r'SITE "(\w+)"', constraints)
+    sites = [site for _, site in located]
     assert len(set(sites)) == len(sites)
 
 
@@ -105,12 +121,15 @@ def test_the_platform_is_the_same_board_and_takes_the_top_level(name):
         ("design_mhz = 100.0", "", r"b\.toml: clock\.design_mhz is missing"),
         ('resource = "clk25"', "", r"b\.toml: clock\.resource is missing"),
         ('resource = "uart"', 'connector = ["io", "0"]', r"b\.toml: serial\.connector must be \[name, number\]"),
-        ('["digits"]', "[3]", r"b\.toml: models must be a list of names"),
+        ('["gsc", "digits", "digits-tiny"]', "[3]", r"b\.toml: models must be a list of names"),
         ("1_000_000", "2_200_000", r"b\.toml: serial\.baud: 2200000 cannot be made from 25\.0 MHz; .* 2272727"),
-        ('family = "ecp5"', 'family = "xc7"', "family 'xc7' cannot be built yet; it must be ecp5"),
+        ('family = "ecp5"', 'family = "xc7"', "family 'xc7' cannot be built; it must be one of ecp5, gowin, ice40"),
         ('resource = "uart"', "", "serial needs resource, or receive_pin and transmit_pin"),
         ("baud = 1_000_000", "baud = 12_000_000", "a clock of 25.0 MHz is too slow for 12000000 baud"),
         ('"amaranth_boards.ulx3s:ULX3S_85F_Platform"', '"ulx3s"', "platform 'ulx3s' must be module:class"),
+        ("dsp = 156", "dsp = -1", r"b\.toml: limits\.dsp must be 0 or a positive integer, not -1"),
+        ("mhz = 25.0", "mhz = 25.0\npll_pad = 3", r"b\.toml: clock\.pll_pad must be true or false, not 3"),
+        ('["--board", "ulx3s"]', "[1]", r"b\.toml: program\.openfpgaloader must be a list of texts, not \[1\]"),
         ("[clock]", "[clock", "cannot be read as TOML"),
         ("[clock]", "clock = 3\n[x]", r"b\.toml: clock must be a table, not 3"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 
@@ -9,7 +10,7 @@ import pytest
 from stand_in import write_negative
 
 from cs_hdl.board.catalogue import find_board
-from cs_hdl.build import bitstream
+from cs_hdl.build import bitstream, cluster, tries
 from cs_hdl.build.bitstream import build_bitstream
 from cs_hdl.build.place_route import Routed
 from cs_hdl.build.synthesis import read_netlist
@@ -18,8 +19,8 @@ from cs_hdl.errors import InputError, ResultError, ToolError
 
 BOARD = find_board("ulx3s-85f")
 REPORT_KEYS = {
-    "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "timing_met", "lut", "ff", "carry", "dsp", "block_ram",
-    "available", "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
+    "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "clock_source", "timing_met", "lut", "ff",
+    "carry", "dsp", "block_ram", "available", "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
 }  # fmt: skip
 #: A netlist of five carry cells and the PLL whose clocks a build looks for.
 NETLIST = json.dumps(
@@ -81,13 +82,46 @@ def test_a_real_bitstream(design):
     assert steps == ["seed 1: as built before", "bitstream"] and (folder / "top.bit").read_bytes() == bits
 
 
+def best_of(design, **options):
+    """The report of two seeds, and the steps told."""
+    steps = []
+    return build_bitstream(design, BOARD, seed=1, tries=2, progress=steps.append, **options), steps
+
+
+def test_seeds_at_once_give_the_best_of_them_here_and_on_a_cluster(design, monkeypatch, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="Dask is missing")
+    alone = [build_bitstream(design, BOARD, seed=seed) for seed in (1, 2)]
+    best = max(alone, key=lambda report: report.fmax_mhz)
+    known, steps = best_of(design, jobs=2)
+    assert (known.seed, known.fmax_mhz) == (best.seed, best.fmax_mhz) and steps == ["bitstream"]
+    bits = (design / "build" / "ulx3s-85f" / "top.bit").read_bytes()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    here, steps = best_of(design, jobs=2)
+    assert dataclasses.replace(here, seconds={}) == dataclasses.replace(known, seconds={})
+    assert steps[:2] == ["synthesis", "placing and routing 2 seeds, 2 at a time"]
+    assert (design / "build" / "ulx3s-85f" / "top.bit").read_bytes() == bits
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty too"))
+    workers = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**workers) as local:
+        there, steps = best_of(design, scheduler=local.scheduler_address)
+    assert dataclasses.replace(there, seconds={}) == dataclasses.replace(known, seconds={})
+    assert (design / "build" / "ulx3s-85f" / "top.bit").read_bytes() == bits
+
+
+def test_where_no_scheduler_is(design, monkeypatch):
+    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
+    with pytest.raises(InputError, match=r"--scheduler tcp://127\.0\.0\.1:9: no Dask scheduler answers there"):
+        best_of(design, scheduler="tcp://127.0.0.1:9")
+    assert not (design / "build" / "ulx3s-85f").exists()
+
+
 class Made:
     """In place of the tools: nextpnr reaches ``fmax[seed]``."""
 
     def __init__(self, monkeypatch, fmax, serial=150.0):
         self.seeds, self.syntheses = [], 0
 
-        def route(tool, folder, *, device, seed, netlist, progress):
+        def route(tool, folder, *, device, seed, netlist, family, clock_mhz, progress):
             if seed not in fmax:
                 raise ToolError("nextpnr-ecp5 failed")
             self.seeds.append(seed)
@@ -97,7 +131,7 @@ class Made:
             used = {"lut": 1, "ff": 2, "dsp": 3, "block_ram": 4}
             return Routed(seed=seed, fmax_mhz=fmax[seed], serial_fmax_mhz=serial, used=used, available=used)
 
-        def synthesise(tool, folder):
+        def synthesise(tool, folder, *, text, family):
             self.syntheses += 1
             (folder / "synthesis.log").write_text("")
             (folder / "top.json").write_text(NETLIST)
@@ -106,8 +140,8 @@ class Made:
         def run(tool, arguments, *, folder, log):
             (folder / "top.bit").write_text((folder / "top.config").read_text())
 
-        monkeypatch.setattr(bitstream, "place_and_route", route)
-        monkeypatch.setattr(bitstream, "synthesise", synthesise)
+        monkeypatch.setattr(tries, "place_and_route", route)
+        monkeypatch.setattr(tries, "synthesise", synthesise)
         monkeypatch.setattr(bitstream, "run_tool", run)
         monkeypatch.setattr(bitstream, "require_tool", lambda name: Tool(name=name, needed_for="", version="1"))
 
@@ -194,7 +228,7 @@ def test_a_failing_tool_leaves_what_was_there(design, monkeypatch):
     def fail(*_, **__):
         raise ToolError("nextpnr-ecp5 failed")
 
-    monkeypatch.setattr(bitstream, "place_and_route", fail)
+    monkeypatch.setattr(tries, "place_and_route", fail)
     with pytest.raises(ToolError, match="nextpnr-ecp5 failed"):
         build_bitstream(design, BOARD, seed=2)
     assert json.loads((design / "build/ulx3s-85f/report.json").read_text())["seed"] == 1

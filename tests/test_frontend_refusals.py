@@ -128,6 +128,23 @@ def test_external_data_outside_the_folder(tmp_path, how):
     assert "outside the model's folder" in refused(path)
 
 
+def test_models_of_gigabytes_are_not_read(tmp_path):
+    """Files without content on the disk: what is as large as this is refused by its size."""
+    path = tmp_path / "large.onnx"
+    with path.open("wb") as file:
+        file.truncate(3 * 2**30)
+    assert "3.0 GiB; accepted: at most 1 GiB" in refused(path)
+    path = external_model(tmp_path)
+    with (path.parent / "model.data").open("r+b") as file:
+        file.truncate(5 * 2**30)
+    model = onnx.load(path, load_external_data=False)
+    for entry in [entry for tensor in model.graph.initializer for entry in tensor.external_data]:
+        if entry.key == "length":
+            entry.value = str(4 * 2**30)
+    path.write_bytes(model.SerializeToString())
+    assert re.search(r"tensor '\w+' in 'model.data': 4.0 GiB; accepted: at most 1 GiB", refused(path))
+
+
 # --- inputs and outputs ----------------------------------------------------------------------------
 
 
@@ -377,6 +394,15 @@ def bias_too_large():
 def bias_of_nan():
     graph, x = image()
     return graph, conv(graph, x, more=[graph.constant(np.full(5, np.nan, dtype=np.float32), "b")])
+
+
+@case(r"node q \(QuantizeLinear\): constant 'w' holds a value that is not finite; accepted: numbers")
+def weight_of_nan():
+    graph, x = image()
+    weights = graph.constant(np.full((5, 4, 3, 3), np.nan, dtype=np.float32), "w")
+    scale, zero = graph.constant(np.float32(1 / 64)), graph.constant(INT8_ZERO)
+    codes = graph.node("QuantizeLinear", weights, scale, zero, name="q")
+    return graph, graph.node("Conv", x, graph.node("DequantizeLinear", codes, scale, zero), name="conv1")
 
 
 @case(r"bias 'b' of the shape \[3\]; accepted: one value for each of 5 outputs")

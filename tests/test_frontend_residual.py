@@ -310,7 +310,8 @@ def test_a_model_that_onnxruntime_quantised(tmp_path, rng, activations, per_chan
     assert kinds(network.layers)[-2:] == ["AveragePool", "Linear"] and kinds(network.layers).count("Residual") == 2
     # Scales of any kind: float32 rounding may move a value by one step, and what follows by a little.
     steps = np.abs(np.rint((ours - theirs) / model.output_scale))
-    assert steps.max() <= 2 and (steps > 0).mean() < 0.1
+    # (Measured over 200 words: 1.0 % to 1.7 % of the outputs, by one step.)
+    assert steps.max() <= 2 and (steps > 0).mean() < 0.04
     powers_of_two(path)
     ours, theirs, model = compare(path, rng, count=40)
     # A global average over 4 x 4 positions is a shift too, so nothing may differ.

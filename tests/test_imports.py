@@ -47,7 +47,7 @@ STARTS_PROGRAMS = ("cs_hdl.build", "cs_hdl.emit", "cs_hdl.peers", "cs_hdl.simula
 #: Component files of rtl/ that hold no component of their own but what two of them agree on.
 SHARED = {"streams", "axi_stream", "fault", "platform"}
 #: Those that put the others together.
-COMPOSERS = {"accelerator", "layer", "residual"}
+COMPOSERS = {"accelerator", "layer", "own_reset", "residual"}
 #: An engine and the parts that are its own, which may know each other's layouts.
 ENGINES = {
     "multiply_lanes": {

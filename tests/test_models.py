@@ -92,3 +92,27 @@ def test_digits_accuracy_on_the_test_split(batch: int) -> None:
     accuracy = float(np.mean(scores.argmax(axis=1) == labels))
     assert accuracy == record()["shipped"]["accuracy"]["test"]
     assert accuracy >= 0.96
+
+
+def test_digits_tiny_is_the_model_on_record() -> None:
+    content = json.loads((RECORD.parent / "digits-tiny-training.json").read_text())
+    model = find_model("digits-tiny")
+    assert (model.input.shape, model.output.shape) == ((8, 8, 1), (1, 1, 10))
+    assert hashlib.sha256(model.path.read_bytes()).hexdigest() == content["shipped"]["sha256"]
+    for layer, kernels_per_set in (("conv", 4), ("output", 2)):
+        weights = constants("digits-tiny")[f"{layer}_weight_quantized"]
+        # Sets are interleaved: set i of s holds the kernels i, i + s, ...
+        used = weights.reshape(kernels_per_set, -1, weights[0].size) != 0
+        assert used.sum(axis=0).max() == 1, "two kernels of a set use one position"
+
+
+def test_digits_tiny_is_as_accurate_as_its_record_says() -> None:
+    from cs_hdl.frontend.onnx import read_onnx
+    from cs_hdl.golden.dense import run_dense
+
+    content = json.loads((RECORD.parent / "digits-tiny-training.json").read_text())
+    network = read_onnx(find_model("digits-tiny").path)
+    for split in ("validation", "test"):
+        images, labels = load_digits_split(split)
+        digits = run_dense(network, images).reshape(len(images), -1).argmax(axis=1)
+        assert float(np.mean(digits == labels)) == content["shipped"]["accuracy"][split]

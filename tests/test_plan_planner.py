@@ -88,10 +88,10 @@ def test_a_plan_says_what_binds_it():
     plan = make_plan(network, limits=limits)
     why = explain(plan)
     assert why.bottleneck == ("conv",) and why.faster is not None
-    assert all(need <= usable(limits)[kind] for kind, need in needs(why.cost).items())
+    assert all(need <= usable(limits)[kind] for kind, need in needs(why.cost, limits).items())
     cycles, cost = why.faster
     assert cycles < plan.cycles_per_word
-    assert any(need > usable(limits)[kind] for kind, need in needs(cost).items())
+    assert any(need > usable(limits)[kind] for kind, need in needs(cost, limits).items())
 
 
 def test_the_fastest_plan_of_all_says_so():

@@ -14,6 +14,7 @@ from cs_hdl.emit.design import write_design
 from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.models import find_model, models
 from cs_hdl.plan.planner import make_plan
+from cs_hdl.report.paper_table import paper_table, replace_table
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
@@ -44,3 +45,8 @@ def test_what_was_simulated_was_exact_and_as_fast_as_stated(name: str, content: 
     assert simulation["latency_cycles"] == simulation["expected_latency_cycles"]
     assert report["timing_met"] and report["clock_mhz"] <= report["fmax_mhz"]
     assert report["words_per_second"] == pytest.approx(report["clock_mhz"] * 1e6 / report["cycles_per_word"], rel=1e-3)
+
+
+def test_the_table_beside_the_paper_s_is_that_of_the_record():
+    page, record = RESULTS.parent / "speech.md", json.loads((RESULTS / "gsc-ulx3s-85f.json").read_text())
+    assert replace_table(page.read_text(), paper_table(record)) == page.read_text(), "make it anew with --page"

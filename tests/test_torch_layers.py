@@ -18,9 +18,9 @@ from cs_hdl.torch import (  # noqa: E402
     KWinners2d,
     integer,
 )
-from cs_hdl.torch.convert import integer_network  # noqa: E402
 from cs_hdl.torch.digits_network import sparse_network  # noqa: E402
 from cs_hdl.torch.quantise import covering_exponent  # noqa: E402
+from cs_hdl.torch.to_integer import integer_network  # noqa: E402
 from cs_hdl.torch.training import calibrate, fold_batch_norm, predict  # noqa: E402
 
 
@@ -81,7 +81,7 @@ def test_fake_quantisation_rounds_half_to_even_clamps_and_passes_the_gradient() 
     layer = FakeQuantise("uint8")
     value = torch.tensor([-1.0, 0.25, 0.75, 1.25, 500.0], requires_grad=True)
     assert layer(value).tolist() == [0.0, 0.25, 0.75, 1.25, 500.0]
-    layer.enable(-1)
+    layer.enable(0.5)
     result = layer(value)
     assert result.tolist() == [0.0, 0.0, 1.0, 1.0, 127.5]
     result.sum().backward()
@@ -111,8 +111,8 @@ def calibrated() -> tuple[torch.nn.Sequential, torch.Tensor]:
 def test_integers_equal_the_quantised_model_bit_for_bit() -> None:
     model, images = calibrated()
     network = integer_network(model, name="digits", input_shape=(1, 8, 8))
-    accumulators, exponent = integer.evaluate(network, images.numpy().astype(np.uint8))
-    assert np.array_equal(predict(model, images).numpy(), accumulators * 2.0**exponent)
+    accumulators, scale = integer.evaluate(network, images.numpy().astype(np.uint8))
+    assert np.array_equal(predict(model, images).numpy(), accumulators * scale)
 
 
 def test_conversion_refuses_what_it_does_not_know() -> None:

@@ -22,7 +22,7 @@ def random_network(
         name="conv",
         weights=weights(7, 2, 3, 3),
         bias=bias(7),
-        weight_exponent=-6,
+        weight_scale=2.0**-6,
         stride=(stride, stride),
         padding=(padding, padding),
     )
@@ -30,17 +30,19 @@ def random_network(
     return integer.IntegerNetwork(
         name="random",
         input_shape=(2, 9, 9),
-        input_exponent=-2,
+        input_scale=2.0**-2,
         layers=(
             convolution,
             integer.MaxPool(name="pool", size=2),
-            integer.ToUint8(name="requantise1", exponent=1),
+            integer.ToUint8(name="requantise1", scale=2.0),
             integer.Winners(name="kwta1", k=k[0]),
             integer.Flatten(name="flatten"),
-            integer.IntegerLinear(name="linear1", weights=weights(11, 7 * side**2), bias=bias(11), weight_exponent=-7),
-            integer.ToUint8(name="requantise2", exponent=4),
+            integer.IntegerLinear(
+                name="linear1", weights=weights(11, 7 * side**2), bias=bias(11), weight_scale=2.0**-7
+            ),
+            integer.ToUint8(name="requantise2", scale=16.0),
             integer.Winners(name="kwta2", k=k[1]),
-            integer.IntegerLinear(name="output", weights=weights(3, 11), bias=bias(3), weight_exponent=-5),
+            integer.IntegerLinear(name="output", weights=weights(3, 11), bias=bias(3), weight_scale=2.0**-5),
         ),
     )
 
@@ -58,8 +60,8 @@ def test_numpy_equals_onnxruntime(stride: int, padding: int, k: tuple[int, int],
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     (scores,) = session.run(["scores"], {"image": (images * 2.0**-2).astype(np.float32)})
-    accumulators, exponent = integer.evaluate(network, images)
-    assert np.array_equal(scores, accumulators * 2.0**exponent)
+    accumulators, scale = integer.evaluate(network, images)
+    assert np.array_equal(scores, accumulators * scale)
 
 
 def test_nodes_have_the_layers_names() -> None:
@@ -79,9 +81,9 @@ def test_nodes_have_the_layers_names() -> None:
     assert model.graph.output[0].name == "scores"
 
 
-def test_scale_finer_than_the_accumulators_is_refused() -> None:
+def test_scale_that_no_multiplier_holds_is_refused() -> None:
     network = integer.IntegerNetwork(
-        name="bad", input_shape=(1, 2, 2), input_exponent=0, layers=(integer.ToUint8(name="fine", exponent=-1),)
+        name="bad", input_shape=(1, 2, 2), input_scale=1.0, layers=(integer.ToUint8(name="fine", scale=2.0**-17),)
     )
-    with pytest.raises(ValueError, match="fine: its scale"):
+    with pytest.raises(ValueError, match=r"fine: its scale .* is outside"):
         integer.evaluate(network, np.zeros((1, 1, 2, 2), np.uint8))

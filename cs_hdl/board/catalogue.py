@@ -16,9 +16,12 @@ from cs_hdl.errors import InputError
 from cs_hdl.plan.planner import DeviceLimits
 from cs_hdl.resources import data_folder
 
-__all__ = ["Board", "Serial", "boards", "device_limits", "find_board", "load_board"]
+__all__ = ["FAMILIES", "Board", "Serial", "boards", "device_limits", "find_board", "known_devices", "load_board"]
 
 _T = TypeVar("_T")
+
+#: The chips that open tools can build for.
+FAMILIES = ("ecp5", "gowin", "ice40")
 
 #: 4-input LUTs, DSP blocks and block RAMs of each size of ECP5. The 12F is the 25F's die, and the open
 #: tools use all of it.
@@ -53,8 +56,10 @@ class Board:
     """A board, as its file in ``boards/`` says.
 
     ``platform`` is ``module:class`` of amaranth-boards. ``oscillator_mhz`` is the clock on the
-    board, ``clock_mhz`` what a design is planned and built for unless the user names another.
-    ``models`` are the shipped models that fit. ``led`` is a resource of the platform, or None.
+    board, ``clock_mhz`` what a design is planned and built for unless the user names another. ``pll_pad`` (iCE40):
+    the oscillator's pin is the one that belongs to the PLL, which then must be fed from it alone.
+    ``models`` are the shipped models that fit. ``program`` are openFPGALoader's options, none where it does not know
+    the board. ``led`` is a resource of the platform, or None.
     """
 
     name: str
@@ -66,8 +71,10 @@ class Board:
     clock_resource: str
     oscillator_mhz: float
     clock_mhz: float
+    pll_pad: bool
     serial: Serial
     led: str | None
+    program: tuple[str, ...]
     limits: DeviceLimits
 
 
@@ -94,9 +101,15 @@ def find_board(name: str) -> Board:
     )
 
 
+def known_devices() -> tuple[DeviceLimits, ...]:
+    """All FPGAs that are known, each once, the smallest first."""
+    found = {limits.name: limits for limits in (*_ecp5_devices(), *(board.limits for board in boards()))}
+    return tuple(sorted(found.values(), key=lambda limits: (limits.lut, limits.name)))
+
+
 def device_limits(device: str) -> DeviceLimits:
     """What the FPGA called ``device`` has; InputError, listing all names, where it is unknown."""
-    every = (*_ecp5_devices(), *(board.limits for board in boards()), *PLANNED_DEVICES)
+    every = (*known_devices(), *PLANNED_DEVICES)
     known = {limits.name.lower(): limits for limits in every}
     if device.lower() not in known:
         names = ", ".join(sorted(limits.name for limits in known.values()))
@@ -132,14 +145,11 @@ def _board(data: Mapping[str, Any]) -> Board:
     name, device, family = (_get(data, key, str) for key in ("name", "device", "family"))
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) is None:
         raise ValueError(f"name {name!r} must be of small letters, digits, '.', '_' and '-'")
-    if family != "ecp5":
-        raise ValueError(f"family {family!r} cannot be built yet; it must be ecp5")
+    if family not in FAMILIES:
+        raise ValueError(f"family {family!r} cannot be built; it must be one of {', '.join(FAMILIES)}")
     platform = _get(data, "platform", str)
     if re.fullmatch(r"[\w.]+:\w+", platform) is None:
         raise ValueError(f"platform {platform!r} must be module:class")
-    models = tuple(_get(data, "models", list, default=[]))
-    if not all(isinstance(model, str) for model in models):
-        raise ValueError(f"models must be a list of names, not {list(models)!r}")
     oscillator = _frequency(data, "clock.mhz")
     return Board(
         name=name,
@@ -147,17 +157,21 @@ def _board(data: Mapping[str, Any]) -> Board:
         platform=platform,
         device=device,
         family=family,
-        models=models,
+        models=_texts(data, "models"),
         clock_resource=_get(data, "clock.resource", str),
         oscillator_mhz=oscillator,
         clock_mhz=_frequency(data, "clock.design_mhz"),
+        pll_pad=_flag(data, "clock.pll_pad"),
         serial=_serial(data, oscillator_mhz=oscillator),
         led=_get(data, "led.resource", str, default=None),
+        program=_texts(data, "program.openfpgaloader"),
         limits=DeviceLimits(
             name=device,
             lut=_count(data, "limits.lut"),
-            dsp=_count(data, "limits.dsp"),
+            # Not every chip has multipliers.
+            dsp=_count(data, "limits.dsp", least=0),
             block_ram=_count(data, "limits.block_ram"),
+            family=family,
         ),
     )
 
@@ -214,11 +228,27 @@ def _get(data: Mapping[str, Any], key: str, kind: type[_T], *, default: Any = _R
     return value
 
 
-def _count(data: Mapping[str, Any], key: str) -> int:
+def _count(data: Mapping[str, Any], key: str, *, least: int = 1) -> int:
     number = _get(data, key, int)
-    if number < 1:
-        raise ValueError(f"{key} must be a positive integer, not {number!r}")
+    if number < least:
+        kind = "a positive integer" if least else "0 or a positive integer"
+        raise ValueError(f"{key} must be {kind}, not {number!r}")
     return number
+
+
+def _texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    texts = tuple(_get(data, key, list, default=[]))
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{key} must be a list of {'names' if key == 'models' else 'texts'}, not {list(texts)!r}")
+    return texts
+
+
+def _flag(data: Mapping[str, Any], key: str) -> bool:
+    table, _, name = key.partition(".")
+    value = data[table].get(name, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{key} must be true or false, not {value!r}")
+    return value
 
 
 def _frequency(data: Mapping[str, Any], key: str) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cs_hdl.errors import InputError
+from cs_hdl.host.design import identity_of
 from cs_hdl.host.protocol import MAX_PAYLOAD, Identity
 from cs_hdl.host.values import bytes_of
 
@@ -55,19 +56,11 @@ class DesignPorts:
                     f"({MAX_PAYLOAD - spare} at most); this design cannot be built for a board yet"
                 )
             ports[side] = port
-        identity = Identity(
-            digest=bytes.fromhex(manifest["sources"]["design.v"])[:8],
-            clock_khz=0,
-            input_shape=tuple(manifest["input"]["shape"]),
-            input_dtype=manifest["input"]["dtype"],
-            output_shape=tuple(manifest["output"]["shape"]),
-            output_dtype=manifest["output"]["dtype"],
-        )
         return cls(
             top=manifest["top"],
             input=ports["input"],
             output=ports["output"],
             latency_cycles=manifest["latency_cycles"],
             cycles_per_word=manifest["cycles_per_word"],
-            identity=identity,
+            identity=identity_of(manifest),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from cs_hdl.errors import InputError
 
@@ -25,6 +26,8 @@ class PllSettings:
     ``input / input_divider * feedback_divider * feedback_output_divider``, and the design at that
     over ``output_divider``. Two outputs give many more frequencies than one.
     """
+
+    source: ClassVar[str] = "pll"
 
     input_mhz: float
     input_divider: int

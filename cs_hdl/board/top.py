@@ -6,21 +6,27 @@ import importlib
 import importlib.util
 from typing import Any
 
-from amaranth.build import Attrs, Pins, Resource, Subsignal
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
+from amaranth.build import Attrs, Pins, Resource, ResourceError, Subsignal
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
 from cs_hdl.board.board_core import BoardCore, receive_depth
 from cs_hdl.board.catalogue import Board
+from cs_hdl.board.clocks import Pll, add_pll
 from cs_hdl.board.design_ports import DesignPorts
-from cs_hdl.board.pll import PllSettings
 from cs_hdl.errors import ToolError
 
 __all__ = ["BoardTop", "make_platform"]
 
 #: Silence that ends a frame: longer than what a USB adapter leaves between two packets.
 _TIMEOUT_SECONDS = 0.02
+#: Of serial pins that the platform does not know: 3.3 V, high where nothing is connected.
+_PIN_ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "ecp5": {"IO_TYPE": "LVCMOS33", "PULLMODE": "UP"},
+    "ice40": {"IO_STANDARD": "SB_LVCMOS", "PULLUP": 1},
+    "gowin": {"IO_TYPE": "LVCMOS33", "PULL_MODE": "UP"},
+}
 
 
 def make_platform(board: Board) -> Any:
@@ -44,7 +50,7 @@ def make_platform(board: Board) -> Any:
                     0,
                     Subsignal("rx", Pins(serial.receive_pin, dir="i", conn=serial.connector)),
                     Subsignal("tx", Pins(serial.transmit_pin, dir="o", conn=serial.connector)),
-                    Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP"),
+                    Attrs(**_PIN_ATTRIBUTES[board.family]),
                 )
             ]
         )
@@ -65,7 +71,7 @@ class BoardTop(Elaboratable):
         the time-out of a frame, and the FIFO that is deep enough down to half of it.
     """
 
-    def __init__(self, *, board: Board, ports: DesignPorts, pll: PllSettings) -> None:
+    def __init__(self, *, board: Board, ports: DesignPorts, pll: Pll) -> None:
         self._board, self._ports, self._pll = board, ports, pll
 
     def elaborate(self, platform: Any) -> Module:
@@ -93,38 +99,10 @@ class BoardTop(Elaboratable):
 
     def _clocks(self, m: Module, platform: Any) -> None:
         """The domain ``serial`` is the oscillator, ``sync`` what the PLL makes of it."""
-        m.submodules.oscillator = oscillator = io.Buffer("i", platform.request(self._board.clock_resource, dir="-"))
         m.domains.serial = ClockDomain()
         m.domains.sync = ClockDomain()
-        clock, feedback, locked = Signal(), Signal(), Signal()
-        m.submodules.pll = Instance(
-            "EHXPLLL",
-            # The loop filter's values that Project Trellis' ecppll gives.
-            a_ICP_CURRENT="12",
-            a_LPF_RESISTOR="8",
-            a_MFG_ENABLE_FILTEROPAMP="1",
-            a_MFG_GMCREF_SEL="2",
-            p_FEEDBK_PATH="CLKOP",
-            p_CLKOP_ENABLE="ENABLED",
-            p_CLKOS_ENABLE="ENABLED",
-            **{f"p_{name}": value for name, value in self._pll.parameters().items()},
-            i_CLKI=oscillator.i,
-            i_CLKFB=feedback,
-            i_RST=0,
-            i_STDBY=0,
-            i_PHASESEL0=0,
-            i_PHASESEL1=0,
-            i_PHASEDIR=0,
-            i_PHASESTEP=0,
-            i_PHASELOADREG=0,
-            i_PLLWAKESYNC=0,
-            i_ENCLKOP=0,
-            i_ENCLKOS=0,
-            o_CLKOP=feedback,
-            o_CLKOS=clock,
-            o_LOCK=locked,
-        )
-        m.d.comb += [ClockSignal("serial").eq(oscillator.i), ClockSignal("sync").eq(clock)]
+        oscillator, clock, locked = add_pll(m, self._pll, board=self._board, platform=platform)
+        m.d.comb += [ClockSignal("serial").eq(oscillator), ClockSignal("sync").eq(clock)]
         m.submodules.reset_serial = ResetSynchronizer(~locked, domain="serial")
         m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
 
@@ -133,7 +111,10 @@ class BoardTop(Elaboratable):
         if self._board.led is None:
             return None
         if self._board.led != "rgb_led":
-            return platform.request(self._board.led, index, dir="-")
+            try:
+                return platform.request(self._board.led, index, dir="-")
+            except ResourceError:  # a board with fewer of them
+                return None
         if index == 0:
             self._rgb = platform.request("rgb_led", 0, dir={"r": "-", "g": "-", "b": "-"})
         return (self._rgb.g, self._rgb.b, self._rgb.r)[index]

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cs_hdl.build.family import FAMILIES, Family
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.synthesis import Netlist
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ToolError
 
-__all__ = ["Routed", "device_options", "place_and_route", "read_report"]
+__all__ = ["Routed", "device_options", "gowin_options", "ice40_options", "place_and_route", "read_report", "write_asc"]
+
+_KINDS = ("lut", "ff", "dsp", "block_ram")
 
 _PACKAGES = {"BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381", "BG554": "CABGA554", "BG756": "CABGA756"}
-_RESOURCES = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "block_ram": "DP16KD"}
+_ICE40 = {
+    "iCE40LP1K": "--lp1k",
+    "iCE40LP8K": "--lp8k",
+    "iCE40HX1K": "--hx1k",
+    "iCE40HX8K": "--hx8k",
+    "iCE40UP5K": "--up5k",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +49,35 @@ def device_options(device: str, *, package: str, speed: str) -> list[str]:
     return [f"--{kinds[family]}{size.removesuffix('F')}k", "--package", _PACKAGES[package], "--speed", speed]
 
 
+def ice40_options(device: str, *, package: str) -> list[str]:
+    """nextpnr-ice40's options for ``device`` (``iCE40UP5K``) as amaranth-boards names it."""
+    if device not in _ICE40:
+        raise ToolError(f"nextpnr-ice40 knows no {device}")
+    return [_ICE40[device], "--package", package.lower()]
+
+
+def gowin_options(device: str, *, chip: str) -> list[str]:
+    """nextpnr-himbaechel-gowin's options for the part ``device``, whose die is ``chip`` (``GW1N-9C``)."""
+    return ["--device", device, "--vopt", f"family={chip}"]
+
+
+def _options(family: Family, *, clock_mhz: float) -> list[str]:
+    """Constraints in, result out, and how; the same for all devices of a family."""
+    if family.name == "ecp5":
+        # router2: the other one takes ten times as long on designs of this kind.
+        return ["--lpf", family.constraints, "--textcfg", family.config, "--router", "router2"]
+    frequency = ["--freq", f"{clock_mhz:.3f}"]
+    if family.name == "ice40":
+        return ["--pcf", family.constraints, "--write", family.config, *frequency]
+    return ["--vopt", f"cst={family.constraints}", "--write", family.config, *frequency]
+
+
+def write_asc(nextpnr: Tool, folder: Path, *, device: list[str], family: Family) -> None:
+    """Make ``top.asc``, icepack's input, of the routed design of an iCE40. Raises ToolError where nextpnr fails."""
+    stages = [f"--no-{stage}" for stage in ("pack", "place", "route")]
+    run_tool(nextpnr, [*device, "--json", family.config, *stages, "--asc", "top.asc"], folder=folder, log="asc.log")
+
+
 def place_and_route(
     nextpnr: Tool,
     folder: Path,
@@ -46,11 +85,14 @@ def place_and_route(
     device: list[str],
     seed: int,
     netlist: Netlist,
+    family: Family = FAMILIES["ecp5"],
+    clock_mhz: float = 0.0,
     progress: Callable[[str], None] = lambda phase: None,
 ) -> Routed:
-    """Make ``top.config`` of ``top.json`` and ``top.lpf`` in ``folder``. Raises ToolError where nextpnr fails.
+    """Make the family's ``config`` of ``top.json`` and the constraints in ``folder``.
 
-    A missed frequency is no failure here. ``progress`` is told "placing", then "routing".
+    ``clock_mhz`` is what is aimed at (an ECP5's constraints say it). A missed frequency is no failure here.
+    ``progress`` is told "placing", then "routing". Raises ToolError where nextpnr fails.
     """
 
     def watch(line: str) -> None:
@@ -58,15 +100,14 @@ def place_and_route(
             progress("routing")
 
     progress("placing")
-    options = ["--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "nextpnr.json"]
-    # router2: the other one takes ten times as long on designs of this kind.
-    options += ["--seed", str(seed), "--router", "router2", "--timing-allow-fail"]
+    options = ["--json", "top.json", "--report", "nextpnr.json", "--seed", str(seed), "--timing-allow-fail"]
+    options += _options(family, clock_mhz=clock_mhz)
     run_tool(nextpnr, [*device, *options], folder=folder, log="nextpnr.log", watch=watch)
-    return read_report(folder / "nextpnr.json", seed=seed, netlist=netlist)
+    return read_report(folder / "nextpnr.json", seed=seed, netlist=netlist, family=family)
 
 
-def read_report(path: Path, *, seed: int, netlist: Netlist) -> Routed:
-    """What nextpnr's own report says."""
+def read_report(path: Path, *, seed: int, netlist: Netlist, family: Family = FAMILIES["ecp5"]) -> Routed:
+    """What nextpnr's own report says, and of the netlist what it does not."""
     try:
         report = json.loads(path.read_text())
         utilisation = report["utilization"]
@@ -74,15 +115,31 @@ def read_report(path: Path, *, seed: int, netlist: Netlist) -> Routed:
             seed=seed,
             fmax_mhz=_fmax(report["fmax"], netlist.design_clock),
             serial_fmax_mhz=_fmax(report["fmax"], netlist.serial_clock),
-            used={name: utilisation[cell]["used"] for name, cell in _RESOURCES.items()},
-            available={name: utilisation[cell]["available"] for name, cell in _RESOURCES.items()},
+            used={kind: _used(kind, utilisation, netlist, family) for kind in _KINDS},
+            available={kind: _available(kind, utilisation, family) for kind in _KINDS},
         )
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"{path.name}: not the report that a build expects of nextpnr ({error!r})") from None
 
 
+def _used(kind: str, utilisation: dict[str, Any], netlist: Netlist, family: Family) -> int:
+    if kind not in family.report:
+        return family.count(kind, netlist.cells)
+    return int(utilisation.get(family.report[kind], {"used": 0})["used"])
+
+
+def _available(kind: str, utilisation: dict[str, Any], family: Family) -> int:
+    resource = family.report.get(kind) or family.in_place_of.get(kind, "")
+    return int(utilisation.get(resource, {"available": 0})["available"])
+
+
+def _net(name: str) -> str:
+    """The net that nextpnr drove through a global buffer of its own."""
+    return re.sub(r"(\$SB_IO_IN)?(_\$glb_clk)?$", "", name.removeprefix("$glbnet$"))
+
+
 def _fmax(entries: dict[str, Any], names: tuple[str, ...]) -> float:
-    found = [entry["achieved"] for name, entry in entries.items() if name.removeprefix("$glbnet$") in names]
+    found = [entry["achieved"] for name, entry in entries.items() if _net(name) in names]
     if len(found) != 1:
         raise ToolError(f"nextpnr reports the clocks {', '.join(entries)}: none of them is {' or '.join(names)}")
     return float(found[0])

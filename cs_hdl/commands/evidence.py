@@ -1,7 +1,7 @@
 """``python -m cs_hdl.commands.evidence MODEL BOARD``: generates, simulates, builds, and keeps the figures.
 
 Writes ``docs/results/MODEL-BOARD.json``: ``{"command", "commit", "digests", "report", "simulation", "dense_bounds",
-"cpu"}``, the digests being SHA-256 of design.v and of the bitstream.
+"modes", "cpu"}``, the digests being SHA-256 of design.v and of the bitstream.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ def evidence(
     words: Annotated[int, typer.Option(min=1, help="Random words to simulate.")] = 100,
     seed: Annotated[int, typer.Option(help="Of place and route, the first one.")] = 1,
     tries: Annotated[int, typer.Option(min=1, help="So many seeds at most.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="So many tries at once; then all are made.")] = 1,
     commit: Annotated[str, typer.Option(help="What the record says of the code.")] = "unknown",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the designs go.")] = Path("build/evidence"),
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A page whose table beside the paper's is made anew."),
+    ] = None,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Where the record goes.")] = Path("docs/results"),
 ) -> None:
     """What a shipped model does on a board: simulated, placed and routed, on record."""
@@ -40,6 +45,7 @@ def evidence(
     from cs_hdl.plan.planner import make_plan
     from cs_hdl.report.comparison import device_bounds
     from cs_hdl.report.cpu import measure_onnxruntime, random_images
+    from cs_hdl.report.paper_table import paper_table, planned_modes, replace_table
 
     target = find_target(board=board, device=None)
     design, network_file = out / model, find_model(model).path
@@ -49,11 +55,13 @@ def evidence(
         manifest = write_design(plan, design, source=f"the shipped model {model}", progress=step)
         simulation = run_simulation(design, random_count=words, progress=step)
         check_result(simulation)
-        report = build_report(design, board, seed=seed, tries=tries, clock_mhz=None, progress=step)
+        report = build_report(design, board, seed=seed, tries=tries, clock_mhz=None, jobs=jobs, progress=step)
+        step("the other two designs")
+        modes = planned_modes(plan.network, limits=target.limits, clock_mhz=report["clock_mhz"])
         step("the same in onnxruntime on this machine")
         cpu = measure_onnxruntime(network_file, random_images(plan.network))
     content: dict[str, Any] = {
-        "command": f"scripts/evidence {model} {board} --words {words} --seed {seed} --tries {tries}",
+        "command": f"scripts/evidence {model} {board} --words {words} --seed {seed} --tries {tries} --jobs {jobs}",
         "commit": commit,
         "digests": {
             "design.v": _digest(design / "design.v"),
@@ -65,9 +73,12 @@ def evidence(
         "dense_bounds": device_bounds(
             manifest, dsp=target.limits.dsp, lut=target.limits.lut, clock_mhz=report["clock_mhz"]
         ),
+        "modes": modes,
         "cpu": cpu,
     }
     write_aside(results / f"{model}-{board}.json", json.dumps(content, indent=1) + "\n")
+    if page is not None:
+        write_aside(page, replace_table(page.read_text(), paper_table(content)))
 
 
 def _digest(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cs_hdl.commands.console import Steps, human_time, output, print_json
+from cs_hdl.commands.device_table import refused_plan
 from cs_hdl.commands.parse import parse_max_pool, parse_padding, parse_pair
 from cs_hdl.commands.tables import explanation_text, facts, layer_table, port_text
 from cs_hdl.errors import InputError
@@ -84,6 +85,7 @@ def generate(
     from cs_hdl.commands.target import cycles_for_rate, find_target
     from cs_hdl.emit.design import check_target, write_design
     from cs_hdl.emit.verilog import check_module_name
+    from cs_hdl.plan.bound import fewest_cycles
     from cs_hdl.plan.planner import explain, make_plan
 
     check_module_name(name)
@@ -104,10 +106,15 @@ def generate(
         step("packing and planning")
         if words_per_second is not None:
             cycles = cycles_for_rate(target, words_per_second, cycles)
-        plan = make_plan(network, limits=target.limits, cycles=cycles, mode=mode)
+        try:
+            plan = make_plan(network, limits=target.limits, cycles=cycles, mode=mode)
+        except InputError as error:
+            step("what each layer needs")
+            raise refused_plan(error, network, target.limits, cycles=cycles) from None
         manifest = write_design(plan, out, name=name, source=source, progress=step)
     seconds = round(time.monotonic() - started, 3)
-    why = explanation_text(explain(plan), target.limits)
+    bound = fewest_cycles(network, limits=target.limits, mode=mode)
+    why = explanation_text(explain(plan), bound, cycles=plan.cycles_per_word, limits=target.limits)
     size = (out / "design.v").stat().st_size
     if json:
         print_json(

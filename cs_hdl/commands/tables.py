@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from cs_hdl.plan.bound import Bound
     from cs_hdl.plan.planner import DeviceLimits, Explanation
 
 __all__ = ["explanation_text", "facts", "layer_table", "port_text", "resource_table", "shape_text"]
@@ -128,11 +129,12 @@ def resource_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
-    """What a plan is expected to take, which layers are its bottleneck, and what the next faster one would take."""
+def explanation_text(why: Explanation, bound: Bound, *, cycles: int, limits: DeviceLimits) -> dict[str, str]:
+    """What a plan of ``cycles`` cycles is expected to take, which layers are its bottleneck, what the next faster one
+    would take, and how far from optimal it may be."""
     from cs_hdl.plan.planner import needs, usable
 
-    there, takes = usable(limits), needs(why.cost)
+    there, takes = usable(limits), needs(why.cost, limits)
 
     def of_what_is_there(wanted: Mapping[str, int]) -> str:
         return ", ".join(f"{need:,} of {there[kind]:,} {kind}" for kind, need in wanted.items())
@@ -140,7 +142,7 @@ def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
     if why.faster is None:
         faster = "no folding takes fewer cycles"
     else:
-        cycles, wanted = why.faster[0], needs(why.faster[1])
+        cycles, wanted = why.faster[0], needs(why.faster[1], limits)
         over = {kind: need for kind, need in wanted.items() if need > there[kind]}
         text = of_what_is_there(over or {kind: need for kind, need in wanted.items() if need != takes[kind]})
         faster = f"{cycles:,} cycles a word {'would need' if over else 'would fit with'} {text or 'the same'}"
@@ -148,4 +150,15 @@ def explanation_text(why: Explanation, limits: DeviceLimits) -> dict[str, str]:
         "expected": of_what_is_there(takes),
         "bottleneck": ", ".join(why.bottleneck) or "the borders",
         "faster": faster,
+        "bound": _bound_text(bound, cycles=cycles, limits=limits),
     }
+
+
+def _bound_text(bound: Bound, *, cycles: int, limits: DeviceLimits) -> str:
+    if bound.multipliers is None:
+        reason = "no folding takes fewer"
+    else:
+        reason = f"fewer take at least {bound.multipliers:,} multipliers, {limits.name} has {bound.available:,}"
+    if cycles <= bound.cycles:
+        return f"optimal: {reason}"
+    return f"{bound.cycles:,} cycles on this device ({cycles / bound.cycles:.2f} times fewer): {reason}"

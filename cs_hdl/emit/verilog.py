@@ -10,12 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil
-
 from cs_hdl import __version__
 from cs_hdl.emit import yosys_convert
+from cs_hdl.emit.elaborate import elaborate
 from cs_hdl.errors import InputError, ToolError
-from cs_hdl.rtl.platform import EmitPlatform
 from cs_hdl.rtl.primitives.multiplier import portable_verilog
 
 __all__ = ["check_module_name", "emit_verilog"]
@@ -52,11 +50,8 @@ def emit_verilog(component: Any, *, name: str) -> str:
     where pyosys fails.
     """
     check_module_name(name)
-    platform = EmitPlatform(name=name)
-    modules = [rtlil.convert(component, name=name, platform=platform, emit_src=False)]
-    for part, shared in platform.parts.items():
-        modules.append(rtlil.convert(shared, name=part, platform=platform, emit_src=False))
-    text = _to_verilog("\n".join(modules))
+    elaborated = elaborate(component, name=name)
+    text = _to_verilog("\n".join(elaborated.modules))
     # pyosys is told by its version alone: another version may write other text for the same netlist.
     header = (
         f"// {name}: a neural-network accelerator that uses Complementary Sparsity.\n"
@@ -65,7 +60,7 @@ def emit_verilog(component: Any, *, name: str) -> str:
         "// AXI4-Stream in (s_axis_*) and out (m_axis_*), one clock (aclk), synchronous active-low reset (aresetn).\n"
         "// Ports, widths, latency and cycles per inference stand in manifest.json.\n\n"
     )
-    texts = "\n\n".join(part.strip("\n") for part in (text, *platform.texts.values(), portable_verilog()))
+    texts = "\n\n".join(part.strip("\n") for part in (text, *elaborated.texts.values(), portable_verilog()))
     return f"{header}{texts}\n"
 
 

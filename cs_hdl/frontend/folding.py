@@ -85,6 +85,15 @@ def _cast(operation: Operation) -> NDArray[Any]:
     return operation.constant(0, "tensor").astype(to)
 
 
+def _clip(operation: Operation) -> NDArray[Any]:
+    """Limits of quantised weights, which brevitas writes down even where they are within them anyway."""
+    array = operation.constant(0, "tensor")
+    for index, cut in ((1, np.maximum), (2, np.minimum)):
+        if operation.input(index) is not None:
+            array = cut(array, operation.constant(index, "limit").reshape(())).astype(array.dtype)
+    return np.asarray(array)
+
+
 def _concat(operation: Operation) -> NDArray[Any]:
     arrays = [operation.constant(i, "tensor") for i in range(len(operation.inputs))]
     return np.concatenate(arrays, axis=operation.attribute("axis", 0))
@@ -139,6 +148,7 @@ def _folder(fold: Callable[[Operation], NDArray[Any]]) -> Callable[[Operation], 
 #: Operators that are folded where all their inputs are constants.
 FOLDERS = {
     "Cast": Operator(_folder(_cast), ("to", "saturate", "round_mode")),
+    "Clip": Operator(_folder(_clip)),
     "Concat": Operator(_folder(_concat), ("axis",)),
     "ConstantOfShape": Operator(_folder(_constant_of_shape), ("value",)),
     "Expand": Operator(_folder(_expand)),

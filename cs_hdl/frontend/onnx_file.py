@@ -14,7 +14,10 @@ from cs_hdl.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MINIMUM_OPSET", "attribute_value", "parse_model", "tensor_array"]
+__all__ = ["MAXIMUM_BYTES", "MINIMUM_OPSET", "attribute_value", "parse_model", "tensor_array"]
+
+#: No network that an FPGA holds comes near this; what is larger is not read into memory at all.
+MAXIMUM_BYTES = 2**30
 
 #: QuantizeLinear takes one scale a channel from this operator set on.
 MINIMUM_OPSET = 13
@@ -23,6 +26,9 @@ MINIMUM_OPSET = 13
 def parse_model(path: Path) -> Any:
     """The ModelProto in ``path``. InputError where it is no complete ONNX file of opset 13 or later."""
     try:
+        size = path.stat().st_size
+        if size > MAXIMUM_BYTES and path.is_file():
+            raise InputError(f"{path}: {_too_many_bytes(size)}")
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the path of an ONNX model") from None
@@ -85,6 +91,13 @@ def _names(graph: Any) -> Iterator[Any]:
             yield attribute.name
 
 
+def _too_many_bytes(size: int) -> str:
+    return (
+        f"{size / 2**30:.1f} GiB; accepted: at most {MAXIMUM_BYTES / 2**30:g} GiB (an FPGA holds some millions of "
+        "weights; take a smaller network)"
+    )
+
+
 def _external_bytes(tensor: Any, path: Path) -> bytes:
     fields = {entry.key: entry.value for entry in tensor.external_data}
     location = fields.get("location", "")
@@ -99,6 +112,9 @@ def _external_bytes(tensor: Any, path: Path) -> bytes:
     try:
         offset = int(fields.get("offset", 0))
         length = int(fields["length"]) if "length" in fields else -1
+        size = length if length >= 0 else file.stat().st_size - offset
+        if size > MAXIMUM_BYTES:
+            raise InputError(f"{path}: tensor {tensor.name!r} in {location!r}: {_too_many_bytes(size)}")
         with file.open("rb") as stream:
             stream.seek(offset)
             content: bytes = stream.read(length)

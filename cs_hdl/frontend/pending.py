@@ -231,8 +231,22 @@ def _cut(operation: Operation, low: float, high: float) -> Value:
                 flat=value.flat,
                 line=value.line,
             )
+        case Codes():
+            return _cut_codes(operation, value, low, high)
         case _:
             raise operation.wrong_input(0, "a layer's result or an activation, before its QuantizeLinear")
+
+
+def _cut_codes(operation: Operation, value: Codes, low: float, high: float) -> Codes:
+    """Limits of the integers themselves: what a quantiser to fewer than 8 bits leaves."""
+    dtype = value.chain.tensor.dtype
+    # In the network zero points are 0; a rewrite's 128 or -128 is taken out.
+    least, most = dtype_range(dtype)
+    limits = [min(max(limit - value.zero_point, least), most) for limit in (low, high)]
+    if not limits[0] <= 0 <= limits[1]:
+        raise operation.refusal(f"leaves the integers {low:g}..{high:g}", "limits on both sides of the zero point")
+    scale = ScaledSum(multipliers=(1,), shift=0, dtype=dtype, low=int(limits[0]), high=int(limits[1]))
+    return dataclasses.replace(value, chain=rescaled(value.chain, operation.layer_name, scale))
 
 
 OPERATORS = {

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from cs_hdl.network import Layer, Network, Pool, ScaledSum, Tensor, WeightLayer
 
-__all__ = ["check_input", "run_dense", "run_layer", "run_layers", "scaled_sum"]
+__all__ = ["check_input", "run_dense", "run_layer", "run_layers", "scaled_sum", "tap", "weighted_sums"]
 
 #: Accumulators that are held as float64 at once (64 MB), unless a single word has more.
 _CHUNK_VALUES = 2**23
@@ -127,8 +127,7 @@ def _weight_layer(layer: WeightLayer, tensor: Tensor, result: Tensor, data: NDAr
     chunk = max(1, _CHUNK_VALUES // max(result.size, tensor.size))
     for start in range(0, len(data), chunk):
         words = data[start : start + chunk]
-        sums = _convolve(layer, result, words) if isinstance(layer, Conv2d) else _multiply(layer, words)
-        output[start : start + chunk] = _requantised(layer, sums)
+        output[start : start + chunk] = _requantised(layer, weighted_sums(layer, result, words).astype(np.int64))
     return output
 
 
@@ -140,12 +139,15 @@ def _requantised(layer: WeightLayer, sums: NDArray[np.int64]) -> NDArray[np.int6
     return requantise(accumulators, scale.multiplier, scale.shift, scale.dtype)
 
 
-def _multiply(layer: WeightLayer, words: NDArray[Any]) -> NDArray[np.int64]:
+def weighted_sums(layer: WeightLayer, result: Tensor, words: NDArray[Any]) -> NDArray[np.float64]:
+    """Sums without bias, float64 ``[n, *result.shape]``, exact where ``words`` are integers."""
+    if isinstance(layer, Conv2d):
+        return _convolve(layer, result, words)
     sums = words.reshape(len(words), -1).astype(np.float64) @ layer.weights.astype(np.float64).T
-    return sums.astype(np.int64).reshape(len(words), 1, 1, -1)
+    return np.asarray(sums.reshape(len(words), 1, 1, -1))
 
 
-def _convolve(layer: Conv2d, result: Tensor, words: NDArray[Any]) -> NDArray[np.int64]:
+def _convolve(layer: Conv2d, result: Tensor, words: NDArray[Any]) -> NDArray[np.float64]:
     top, left, bottom, right = layer.padding
     padded = np.pad(words.astype(np.float64), ((0, 0), (top, bottom), (left, right), (0, 0)))
     weights = layer.weights.astype(np.float64)
@@ -154,15 +156,15 @@ def _convolve(layer: Conv2d, result: Tensor, words: NDArray[Any]) -> NDArray[np.
     sums = np.zeros((len(words), *result.shape))
     for row in range(kernel_height):
         for column in range(kernel_width):
-            seen = _tap(padded, row, column, layer.stride, result.shape[:2])
+            seen = tap(padded, row, column, layer.stride, result.shape[:2])
             for group in range(layer.groups):
                 ins = slice(group * in_channels, (group + 1) * in_channels)
                 outs = slice(group * group_outputs, (group + 1) * group_outputs)
                 sums[..., outs] += seen[..., ins] @ weights[outs, :, row, column].T
-    return sums.astype(np.int64)
+    return sums
 
 
-def _tap(padded: NDArray[Any], row: int, column: int, stride: tuple[int, int], size: tuple[int, int]) -> NDArray[Any]:
+def tap(padded: NDArray[Any], row: int, column: int, stride: tuple[int, int], size: tuple[int, int]) -> NDArray[Any]:
     """What tap (row, column) of the kernel sees at each of ``size`` output positions."""
     rows = slice(row, row + (size[0] - 1) * stride[0] + 1, stride[0])
     columns = slice(column, column + (size[1] - 1) * stride[1] + 1, stride[1])
@@ -178,7 +180,7 @@ def _max_pool(layer: MaxPool, result: Tensor, data: NDArray[Any]) -> NDArray[Any
     largest = np.full((len(data), *result.shape), lowest, dtype=data.dtype)
     for row in range(layer.kernel[0]):
         for column in range(layer.kernel[1]):
-            np.maximum(largest, _tap(padded, row, column, layer.stride, result.shape[:2]), out=largest)
+            np.maximum(largest, tap(padded, row, column, layer.stride, result.shape[:2]), out=largest)
     return largest
 
 
@@ -188,7 +190,7 @@ def _window_sums(layer: Pool, result: Tensor, data: NDArray[Any]) -> NDArray[np.
     sums = np.zeros((len(data), *result.shape), dtype=np.int64)
     for row in range(layer.kernel[0]):
         for column in range(layer.kernel[1]):
-            sums += _tap(padded, row, column, layer.stride, result.shape[:2])
+            sums += tap(padded, row, column, layer.stride, result.shape[:2])
     return sums
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cs_hdl.emit.manifest import read_manifest
 from cs_hdl.errors import InputError, ResultError, ToolError
+from cs_hdl.host.design import check_identity
 from cs_hdl.host.protocol import ErrorCode, Frame, FrameDecoder, FrameType, Identity, encode_frame
 from cs_hdl.host.self_benchmark import BenchmarkFigures
 from cs_hdl.host.values import bytes_of, pack_values, unpack_values
 
-__all__ = ["Accelerator", "Link", "open_serial"]
+__all__ = ["DEFAULT_BAUD", "Accelerator", "Link", "open_serial"]
 
 #: Requests under way: the board answers one and holds another.
 _WINDOW = 2
@@ -26,6 +30,10 @@ _MOST_UNREAD = 2048
 _QUIET_SECONDS = 0.1
 #: No identity is longer: 13 bytes, and twice a type and a few dimensions.
 _MOST_IDENTITY = 256
+
+
+#: Of most boards, see the files in boards/.
+DEFAULT_BAUD = 1_000_000
 
 
 class Link(Protocol):
@@ -46,33 +54,56 @@ def open_serial(port: str, *, baud: int) -> Link:
     try:
         import serial
     except ImportError:
-        raise ToolError("pyserial is missing; install it with: pip install pyserial") from None
+        raise ToolError("pyserial is missing; install it with: pip install 'cs-hdl[host]'") from None
     try:
         # Time enough to write the longest frame.
         link: Link = serial.Serial(port, baud, timeout=0.05, write_timeout=1 + 10 * 65545 / baud)
     except (OSError, ValueError) as error:
-        raise ToolError(f"{port}: cannot be opened ({error})") from None
+        raise ToolError(f"{port}: cannot be opened ({error}){_advice(error)}") from None
     return link
+
+
+def _advice(error: Exception) -> str:
+    """What to do about it, where we know."""
+    code = getattr(error, "errno", None)
+    if code == errno.EACCES:
+        return "; your user may not open serial ports: sudo usermod -aG dialout $USER, then log in again"
+    if code == errno.ENOENT:
+        return "; is the board connected? dmesg, or ls /dev/ttyUSB* /dev/ttyACM*, says what its name is"
+    return ""
 
 
 class Accelerator:
     """A board at the other end of ``link``. ``identity`` says which network it holds.
+
+    ``link`` is a :class:`Link`, or the name of a serial port (``/dev/ttyUSB0``), which is opened at ``baud``. With the
+    folder ``design`` the board must hold that design (InputError otherwise).
 
     ``timeout`` is the silence in seconds, after a request was sent, that counts as no answer, and
     ``attempts`` how often a request is sent before the board is given up. The constructor asks
     for the identity; ToolError where the board does not answer.
     """
 
-    def __init__(self, link: Link, *, timeout: float = 2.0, attempts: int = 3) -> None:
+    def __init__(
+        self,
+        link: Link | str,
+        *,
+        baud: int = DEFAULT_BAUD,
+        design: Path | str | None = None,
+        timeout: float = 2.0,
+        attempts: int = 3,
+    ) -> None:
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, not {attempts!r}")
-        self._link = link
+        self._link: Link = open_serial(link, baud=baud) if isinstance(link, str) else link
         self._timeout = timeout
         self._attempts = attempts
         self._decoder = FrameDecoder()
         self._frames: deque[Frame] = deque()
         self._tag = 0
         self.identity = self.identify()
+        if design is not None:
+            check_identity(self.identity, read_manifest(Path(design)))
 
     def identify(self) -> Identity:
         """Ask the board again what it is. Raises ToolError where it does not answer."""

@@ -17,7 +17,6 @@ from cs_hdl.network import Tensor
 __all__ = ["Model", "find_model", "models"]
 
 _FOLDER = Path(__file__).resolve().parent
-_FILES = ("digits.onnx", "gsc.onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class Model:
 
 def models() -> tuple[Model, ...]:
     """All shipped models, sorted by name. Raises InputError where a file of the installation is damaged."""
-    return tuple(_read(_FOLDER / file) for file in _FILES)
+    return tuple(_read(path) for path in sorted(_FOLDER.glob("*.onnx"), key=lambda path: path.stem))
 
 
 def find_model(name: str) -> Model:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cs_hdl.combine.masks import complementary_masks
+from cs_hdl.datasets.speech_commands import CLASSES
 from cs_hdl.files import write_aside
 from cs_hdl.torch import integer
 from cs_hdl.torch.onnx_export import to_onnx
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASSES", "random_speech_network", "speech_model"]
 
-#: The twelve of the usual task on Google Speech Commands.
-CLASSES = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "silence", "unknown")
 _SEED = 2112
 _SIDE = 32
 _FILTERS = 64
@@ -64,7 +63,7 @@ def random_speech_network(*, seed: int = _SEED) -> integer.IntegerNetwork:
         weights, bias = _parameters(sparse, rng, seed + number)
         layers += [
             integer.IntegerConv2d(
-                name=sparse.name, weights=weights.reshape(-1, channels, 5, 5), bias=bias, weight_exponent=-7,
+                name=sparse.name, weights=weights.reshape(-1, channels, 5, 5), bias=bias, weight_scale=2.0**-7,
                 stride=(1, 1), padding=(0, 0),
             ),
             integer.MaxPool(name=f"pool{number}", size=2),
@@ -72,10 +71,10 @@ def random_speech_network(*, seed: int = _SEED) -> integer.IntegerNetwork:
         layers += [_requantise(layers, images, number), integer.Winners(name=f"kwta{number}", k=8)]
     layers.append(integer.Flatten(name="flatten"))
     weights, bias = _parameters(_LINEAR1, rng, seed + 3)
-    layers.append(integer.IntegerLinear(name="linear1", weights=weights, bias=bias, weight_exponent=-7))
+    layers.append(integer.IntegerLinear(name="linear1", weights=weights, bias=bias, weight_scale=2.0**-7))
     layers += [_requantise(layers, images, 3), integer.Winners(name="kwta3", k=150)]
     weights, bias = _parameters(_OUTPUT, rng, seed + 4)
-    layers.append(integer.IntegerLinear(name="output", weights=weights, bias=bias, weight_exponent=-7))
+    layers.append(integer.IntegerLinear(name="output", weights=weights, bias=bias, weight_scale=2.0**-7))
     return _network(layers)
 
 
@@ -92,7 +91,7 @@ def speech_model() -> bytes:
 
 
 def _network(layers: list[integer.IntegerLayer]) -> integer.IntegerNetwork:
-    return integer.IntegerNetwork(name="gsc", input_shape=(1, _SIDE, _SIDE), input_exponent=-8, layers=tuple(layers))
+    return integer.IntegerNetwork(name="gsc", input_shape=(1, _SIDE, _SIDE), input_scale=2.0**-8, layers=tuple(layers))
 
 
 def _parameters(sparse: _Sparse, rng: np.random.Generator, seed: int) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
@@ -105,10 +104,10 @@ def _parameters(sparse: _Sparse, rng: np.random.Generator, seed: int) -> tuple[N
 
 def _requantise(layers: list[integer.IntegerLayer], images: NDArray[np.uint8], number: int) -> integer.ToUint8:
     """The finest scale at which few of the values of ``images`` reach the end of uint8."""
-    sums, exponent = integer.evaluate(_network(layers), images)
+    sums, scale = integer.evaluate(_network(layers), images)
     most = float(np.quantile(sums, 1 - _SATURATED))
     shift = max(0, int(np.ceil(np.log2(max(most, 1.0) / 255))))
-    return integer.ToUint8(name=f"requantise{number}", exponent=exponent + shift)
+    return integer.ToUint8(name=f"requantise{number}", scale=scale * 2.0**shift)
 
 
 def _main() -> None:

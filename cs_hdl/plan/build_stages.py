@@ -46,7 +46,7 @@ from cs_hdl.plan.sums import scaled_sum_lut, tree_levels
 from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors, takes_lanes
 from cs_hdl.plan.winners import Way, cheapest_way
 
-__all__ = ["Infeasible", "StageBuilder", "constants_graph"]
+__all__ = ["Infeasible", "StageBuilder", "constants_graph", "may_be_constants"]
 
 #: Non-zero weights above which constant multipliers are not even considered (12 to 17 LUTs each).
 _MOST_CONSTANTS = 4500
@@ -67,6 +67,19 @@ def constants_graph(layer: WeightLayer, shape: tuple[int, int, int], dtype: str)
 def _lines_cost(geometry: Geometry, lanes: int, beats: int) -> Cost:
     """The rows that a window holds back, in beats of ``lanes`` values."""
     return memory_cost(geometry.raster[1] * beats, max(1, geometry.kernel[0] - 1) * lanes * 8)
+
+
+def may_be_constants(mode: str | None, layer: WeightLayer, tensor: Tensor) -> bool:
+    """Whether adders could be ``layer``, which reads ``tensor``, in whatever number of cycles."""
+    geometry = weight_geometry(layer, tensor)
+    return (
+        mode != "dense"
+        and tensor.winners is None
+        and geometry.padding[0] < geometry.kernel[0]
+        and geometry.padding[1] < geometry.kernel[1]
+        and int((layer.weights != 0).sum()) <= _MOST_CONSTANTS
+        and geometry.taps * tensor.shape[2] <= _MOST_WINDOW_VALUES
+    )
 
 
 class Infeasible(Exception):
@@ -139,7 +152,7 @@ class StageBuilder:
     def _input_columns(self) -> int:
         """Positions of a beat of the input: several where the first layer must be faster than its raster."""
         layer, tensor = self._network.layers[0], self._network.input
-        if not isinstance(layer, WeightLayer) or not self._may_be_constants(0, layer):
+        if not isinstance(layer, WeightLayer) or not may_be_constants(self._mode, layer, tensor):
             return 1
         return weight_geometry(layer, tensor).window_columns(self._cycles) or 1
 
@@ -194,7 +207,7 @@ class StageBuilder:
         """Constants where they keep within the cycles, and lanes do not or cost more."""
         tensor = self._network.tensors[index]
         geometry = weight_geometry(layer, tensor)
-        if not self._may_be_constants(index, layer):
+        if not may_be_constants(self._mode, layer, tensor):
             return False
         if self._lanes > tensor.shape[2]:
             return True  # the input's beats hold several positions, for this
@@ -209,19 +222,6 @@ class StageBuilder:
         graph = constants_graph(layer, tensor.shape, tensor.dtype)
         own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
         return own.logic_weight < weight
-
-    def _may_be_constants(self, index: int, layer: WeightLayer) -> bool:
-        """Whether adders could do it, in whatever number of cycles."""
-        tensor = self._network.tensors[index]
-        geometry = weight_geometry(layer, tensor)
-        return (
-            self._mode != "dense"
-            and tensor.winners is None
-            and geometry.padding[0] < geometry.kernel[0]
-            and geometry.padding[1] < geometry.kernel[1]
-            and int((layer.weights != 0).sum()) <= _MOST_CONSTANTS
-            and geometry.taps * tensor.shape[2] <= _MOST_WINDOW_VALUES
-        )
 
     def _fold(self, index: int, layer: WeightLayer, *, output_lanes: int, spanning: bool = True) -> LanesPlan | None:
         tensor = self._network.tensors[index]

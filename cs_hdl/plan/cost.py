@@ -9,28 +9,61 @@ if TYPE_CHECKING:
     from cs_hdl.plan.adder_graph import AdderGraph
     from cs_hdl.plan.lanes import LanesPlan
 
-__all__ = ["Cost", "block_rams", "constants_cost", "lanes_cost", "memory_cost", "ram_style", "table_in_block_ram"]
+__all__ = [
+    "LUTS_PER_MULTIPLIER",
+    "LUTS_PER_REGISTER_BIT",
+    "Cost",
+    "block_rams",
+    "constants_cost",
+    "lanes_cost",
+    "memory_cost",
+    "ram_style",
+    "small_rams",
+    "table_in_block_ram",
+]
 
 #: LUTs that are as scarce as one block RAM, and one DSP, on an LFE5U-85F (83,640 / 208, / 156).
 LUTS_PER_BLOCK_RAM = 400
 LUTS_PER_DSP = 530
 #: Bits of a table of constants in one LUT, its multiplexers counted (measured: 256 x 40 bits took 1,600 LUTs).
 TABLE_BITS_PER_LUT = 7
+#: Of a product of 8 x 8 bits without a DSP (measured on an iCE40: 155 LUT4, 11 carry), and of a bit of a memory that
+#: is made of registers: the register, and its share of what chooses between them.
+LUTS_PER_MULTIPLIER = 160
+LUTS_PER_REGISTER_BIT = 1.6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """4-input LUTs (carry and LUT RAM counted as LUTs), DSPs and block RAMs of 18 kbit."""
+    """4-input LUTs (carry and LUT RAM counted as LUTs), DSPs and block RAMs of 18 kbit.
+
+    For a device whose LUTs cannot be RAM: ``small_ram`` are all memories that its block RAMs of 4 kbit can be, and
+    ``register_bits`` the bits of those that become registers, because they are read without a clock.
+    """
 
     lut: float = 0.0
     dsp: int = 0
     block_ram: int = 0
+    small_ram: int = 0
+    register_bits: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(lut=self.lut + other.lut, dsp=self.dsp + other.dsp, block_ram=self.block_ram + other.block_ram)
+        return Cost(
+            lut=self.lut + other.lut,
+            dsp=self.dsp + other.dsp,
+            block_ram=self.block_ram + other.block_ram,
+            small_ram=self.small_ram + other.small_ram,
+            register_bits=self.register_bits + other.register_bits,
+        )
 
     def __mul__(self, count: int) -> Cost:
-        return Cost(lut=self.lut * count, dsp=self.dsp * count, block_ram=self.block_ram * count)
+        return Cost(
+            lut=self.lut * count,
+            dsp=self.dsp * count,
+            block_ram=self.block_ram * count,
+            small_ram=self.small_ram * count,
+            register_bits=self.register_bits * count,
+        )
 
     @property
     def weight(self) -> float:
@@ -51,13 +84,20 @@ def block_rams(depth: int, width: int) -> int:
     )
 
 
+def small_rams(depth: int, width: int) -> int:
+    """Block RAMs of an iCE40 (4 kbit) of such a memory."""
+    return min(
+        -(-depth // rows) * -(-width // columns) for rows, columns in ((2048, 2), (1024, 4), (512, 8), (256, 16))
+    )
+
+
 def memory_cost(depth: int, width: int) -> Cost:
     """A memory that is written while it runs: LUT RAM (16 x 4 in 4 LUTs) where that is cheaper."""
     distributed = -(-depth // 16) * -(-width // 4) * 4
     blocks = block_rams(depth, width)
     if depth > 256 or distributed > blocks * LUTS_PER_BLOCK_RAM:
-        return Cost(block_ram=blocks)
-    return Cost(lut=distributed)
+        return Cost(block_ram=blocks, small_ram=small_rams(depth, width))
+    return Cost(lut=distributed, small_ram=small_rams(depth, width))
 
 
 def ram_style(depth: int, width: int) -> str:
@@ -70,12 +110,13 @@ def table_in_block_ram(depth: int, width: int) -> bool:
     return depth * width / TABLE_BITS_PER_LUT > block_rams(depth, width) * LUTS_PER_BLOCK_RAM
 
 
-def _table_block_rams(plan: LanesPlan) -> int:
+def _table_block_rams(plan: LanesPlan) -> Cost:
     """Block RAMs of a lane's table, cut by depth and by groups of set columns."""
     whole, rest = divmod(plan.table_depth, plan.TABLE_BANK_DEPTH)
     depths = [plan.TABLE_BANK_DEPTH] * whole + [rest] * (rest > 0)
     column = plan.table_width // plan.set_columns
-    return sum(block_rams(depth, column * len(group)) for group in plan.column_groups for depth in depths)
+    sizes = [(depth, column * len(group)) for group in plan.column_groups for depth in depths]
+    return Cost(block_ram=sum(block_rams(*size) for size in sizes), small_ram=sum(small_rams(*size) for size in sizes))
 
 
 def lanes_cost(plan: LanesPlan) -> Cost:
@@ -86,16 +127,22 @@ def lanes_cost(plan: LanesPlan) -> Cost:
     fetch = Cost(lut=60 + plan.beat * entry / 2) + memory_cost(plan.ring_rows * plan.row_pitch, plan.beat * entry)
     lane = Cost()
     if plan.table_in_block_ram:
-        lane += Cost(block_ram=_table_block_rams(plan))
+        lane += _table_block_rams(plan)
     else:
         lane += Cost(lut=plan.table_depth * word / TABLE_BITS_PER_LUT)
-    lane += Cost(lut=plan.set_columns * (lut_ram + 6 * accumulator), dsp=plan.set_columns)
+    lane += Cost(
+        lut=plan.set_columns * (lut_ram + 6 * accumulator),
+        dsp=plan.set_columns,
+        register_bits=plan.set_columns * 2 * plan.kernels_per_set * accumulator,
+    )
     reorder = memory_cost(plan.slots * plan.drained, 8) * plan.reorder_copies
     if plan.places_in_block_ram:
-        reorder += Cost(block_ram=block_rams(plan.output_beats, plan.place_width)) * plan.output_lanes
+        size = (plan.output_beats, plan.place_width)
+        reorder += Cost(block_ram=block_rams(*size), small_ram=small_rams(*size)) * plan.output_lanes
     behind = Cost(lut=60 + (accumulator if plan.merge_latency else 0))
     if table_in_block_ram(plan.drained, accumulator):
-        behind += Cost(block_ram=block_rams(plan.drained, accumulator))  # the biases
+        size = (plan.drained, accumulator)
+        behind += Cost(block_ram=block_rams(*size), small_ram=small_rams(*size))  # the biases
     engine = Cost(lut=100) + behind * plan.set_columns + lane * plan.lanes + reorder
     gather = plan.engines * plan.output_lanes * 4 if plan.engines > 1 else 0
     return Cost(lut=150 + gather) + engine * plan.engines + fetch * plan.fetching_lanes

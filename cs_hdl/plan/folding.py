@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cs_hdl.combine.packed import PackedLayer
     from cs_hdl.plan.geometry import Geometry
 
-__all__ = ["fold_lanes", "lane_cycles", "realise", "row_demand"]
+__all__ = ["fold_lanes", "lane_cycles", "least_multipliers", "realise", "row_demand"]
 
 #: Activation memory of a lane up to which two whole words are held, in bits: it decouples neighbours.
 _WHOLE_WORDS_BITS = 2**16
@@ -228,6 +228,26 @@ def fold_lanes(
                 if best is None or candidate[:2] < best[:2]:
                     best = candidate
     return None if best is None else best[2]
+
+
+def least_multipliers(packed: PackedLayer, geometry: Geometry, *, entries: int, cycles: int) -> int | None:
+    """The fewest multipliers of all foldings of at most ``cycles`` cycles a word, whatever the width of a beat; None
+    where there is none."""
+    kernel = geometry.kernel
+    grids = itertools.product(_splits(kernel[0]), _splits(kernel[1]), _splits(entries))
+    return min(
+        (
+            grid[0] * grid[1] * grid[2] * engines * ceil_div(packing.sets, packing.passes)
+            for grid in grids
+            for engines in _splits(geometry.out[1])
+            for packing in _packings(
+                packed,
+                steps=_steps(geometry, entries, grid),
+                budget=cycles // (geometry.out[0] * ceil_div(geometry.out[1], engines)),
+            )
+        ),
+        default=None,
+    )
 
 
 def realise(

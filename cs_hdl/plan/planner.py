@@ -9,7 +9,7 @@ from cs_hdl.combine.packed import combine
 from cs_hdl.errors import InputError
 from cs_hdl.plan.build_stages import Infeasible, StageBuilder
 from cs_hdl.plan.candidates import candidate_cycles
-from cs_hdl.plan.cost import Cost
+from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER, LUTS_PER_REGISTER_BIT, Cost
 from cs_hdl.plan.plan import Plan
 from cs_hdl.plan.timing import measure
 
@@ -17,19 +17,34 @@ if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
     from cs_hdl.network import Network
 
-__all__ = ["MODES", "DeviceLimits", "Explanation", "draft_cost", "explain", "make_plan", "needs", "usable"]
+__all__ = [
+    "MODES",
+    "DeviceLimits",
+    "Explanation",
+    "check_mode",
+    "draft",
+    "explain",
+    "fits",
+    "make_plan",
+    "needs",
+    "usable",
+]
 
 MODES = ("sparse-sparse", "sparse-dense", "dense")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceLimits:
-    """What a device has; ``lut`` counts 4-input LUTs."""
+    """What a device has; ``lut`` counts 4-input LUTs, ``block_ram`` blocks of its ``family``'s own size.
+
+    An ``ice40`` has no RAM made of LUTs and blocks of 4 kbit; ``dsp`` is 0 where multipliers are made of LUTs.
+    """
 
     name: str
     lut: int
     dsp: int
     block_ram: int
+    family: str = "ecp5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +66,9 @@ _FASTER_TRIED = 20
 
 #: Share of the device's LUTs that may be planned for: beyond it routing gets slow and clocks low.
 _LUT_SHARE = 0.75
+#: Block RAMs that a board's own top level takes (a request, the stored words, what waits between the clocks), on
+#: small chips, where they count.
+_BOARD_BLOCK_RAMS = {"ice40": 5, "gowin": 3}
 
 
 def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = None, mode: str | None = None) -> Plan:
@@ -59,7 +77,7 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
     Raises InputError where ``cycles`` cannot be reached, the device cannot hold the network, or the
     network does not allow ``mode``.
     """
-    _check_mode(network, mode)
+    check_mode(network, mode)
     packed = combine(network, dense=mode == "dense")
     if cycles is not None:
         return measure(_at_most(packed, mode, cycles, limits))
@@ -68,14 +86,14 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
     while low < high:
         middle = (low + high) // 2
         built = _build(packed, mode, candidates[middle], draft=True)
-        if built is not None and _fits(built[1], limits):
+        if built is not None and fits(built[1], limits):
             high = middle
         else:
             low = middle + 1
     built = None
     for cycles in candidates[low:]:  # (packed in earnest, it may just fail to fit)
         built = _build(packed, mode, cycles)
-        if built is not None and _fits(built[1], limits):
+        if built is not None and fits(built[1], limits):
             return measure(built[0])
     if built is None:
         raise InputError(f"{network.name}: no folding was found for any number of cycles")
@@ -96,23 +114,20 @@ def explain(plan: Plan) -> Explanation:
     )
 
 
-def draft_cost(packed: Packed, *, cycles: int, mode: str | None = None) -> tuple[int, Cost] | None:
-    """Cycles a word and cost of the cheapest folding of at most ``cycles``, without a plan; None where there is none.
-
-    Milliseconds for a layer, so whole networks can be tried at many rates.
-    """
-    built = _build(packed, mode, cycles, draft=True)
-    return None if built is None else (built[0].cycles_per_word, built[1])
-
-
 def usable(limits: DeviceLimits) -> dict[str, int]:
     """By kind, what of a device may be planned for."""
-    return {"LUT": int(limits.lut * _LUT_SHARE), "DSP": limits.dsp, "block RAM": limits.block_ram}
+    block_ram = max(0, limits.block_ram - _BOARD_BLOCK_RAMS.get(limits.family, 0))
+    return {"LUT": int(limits.lut * _LUT_SHARE), "DSP": limits.dsp, "block RAM": block_ram}
 
 
-def needs(cost: Cost) -> dict[str, int]:
-    """By the same kinds, what ``cost`` asks for."""
-    return {"LUT": round(cost.lut), "DSP": cost.dsp, "block RAM": cost.block_ram}
+def needs(cost: Cost, limits: DeviceLimits) -> dict[str, int]:
+    """By the same kinds, what ``cost`` asks for on such a device."""
+    lut, dsp, block_ram = cost.lut, cost.dsp, cost.block_ram
+    if limits.family == "ice40":
+        lut, block_ram = lut + cost.register_bits * LUTS_PER_REGISTER_BIT, cost.small_ram
+    if limits.dsp == 0:
+        lut, dsp = lut + dsp * LUTS_PER_MULTIPLIER, 0
+    return {"LUT": round(lut), "DSP": dsp, "block RAM": block_ram}
 
 
 def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits) -> Plan:
@@ -126,18 +141,19 @@ def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits
         fewest = next((count for count in more if _build(packed, mode, count, draft=True)), None)
         hint = f"the fewest are {fewest}" if fewest else "no folding was found for any number of cycles"
         raise InputError(f"{name}: {cycles} cycles a word cannot be reached; {hint}")
-    if _fits(built[1], limits):
+    if fits(built[1], limits):
         return built[0]
     # The cheapest may want more of one resource than there is: a faster one, more evenly spread, may fit.
     fewer = [count for count in candidate_cycles(packed) if count < cycles]
     for count in fewer[:: -max(1, len(fewer) // _FASTER_TRIED)]:
         faster = _build(packed, mode, count)
-        if faster is not None and _fits(faster[1], limits):
+        if faster is not None and fits(faster[1], limits):
             return faster[0]
     raise InputError(_too_large(packed.network, built[1], limits) + ", or allow more cycles")
 
 
-def _check_mode(network: Network, mode: str | None) -> None:
+def check_mode(network: Network, mode: str | None) -> None:
+    """InputError where ``network`` does not allow ``mode``."""
     if mode is None:
         return
     if mode not in MODES:
@@ -158,14 +174,23 @@ def _build(packed: Packed, mode: str | None, cycles: int, *, draft: bool = False
         return None
 
 
-def _fits(cost: Cost, limits: DeviceLimits) -> bool:
+def draft(packed: Packed, mode: str | None, cycles: int) -> tuple[int, Cost] | None:
+    """Cycles and cost of the cheapest plan of at most ``cycles`` cycles, as far as can be told without packing by
+    single weights; None where there is none."""
+    built = _build(packed, mode, cycles, draft=True)
+    return None if built is None else (built[0].cycles_per_word, built[1])
+
+
+def fits(cost: Cost, limits: DeviceLimits) -> bool:
+    """Whether ``cost`` is within what of the device may be planned for."""
     there = usable(limits)
-    return all(need <= there[kind] for kind, need in needs(cost).items())
+    return all(need <= there[kind] for kind, need in needs(cost, limits).items())
 
 
 def _too_large(network: Network, cost: Cost, limits: DeviceLimits) -> str:
+    need, there = needs(cost, limits), usable(limits)
     return (
-        f"{network.name}: too large for {limits.name}: the smallest folding takes about {cost.lut:.0f} LUTs, "
-        f"{cost.dsp} DSPs and {cost.block_ram} block RAMs of {limits.lut * _LUT_SHARE:.0f} usable, {limits.dsp} and "
-        f"{limits.block_ram}; take a larger device or a smaller network"
+        f"{network.name}: too large for {limits.name}: the smallest folding takes about {need['LUT']} LUTs, "
+        f"{need['DSP']} DSPs and {need['block RAM']} block RAMs of {there['LUT']} usable, {limits.dsp} and "
+        f"{there['block RAM']}; take a larger device or a smaller network"
     )

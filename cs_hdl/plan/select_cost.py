@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cs_hdl.plan.cost import Cost, block_rams
+from cs_hdl.plan.cost import Cost, block_rams, small_rams
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.sorting import selection_networks
 
@@ -28,9 +28,10 @@ def _memory(depth: int, width: int) -> Cost:
         return Cost()  # registers
     pieces, blocks = ceil_div(depth, 16) * ceil_div(width, 4), block_rams(depth, width)
     if pieces * _WEIGHT_OF_RAM > blocks * _WEIGHT_OF_BLOCK:
-        return Cost(block_ram=blocks)
+        return Cost(block_ram=blocks, small_ram=small_rams(depth, width))
     # The outputs of pieces one above the other are selected.
-    return Cost(lut=pieces * _LUTS_PER_RAM + (ceil_div(depth, 16) - 1) * width * 0.6)
+    lut = pieces * _LUTS_PER_RAM + (ceil_div(depth, 16) - 1) * width * 0.6
+    return Cost(lut=lut, small_ram=small_rams(depth, width))
 
 
 def sorting_parts(stage: LocalKWTAStage) -> tuple[list[float], Cost]:

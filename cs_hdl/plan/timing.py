@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure", "stage_times"]
 
-#: Cycles of the input border, the output border, a register slice behind a wide stage, and a queue.
+#: Cycles of the input border, the output border, a register slice behind a wide stage or before lanes, and a queue.
 INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY, QUEUE_LATENCY = 1, 2, 1, 2
 #: Cycles of max-pooling with a running maximum: three steps and a queue.
 BLOCK_POOL_LATENCY = 3 + QUEUE_LATENCY
@@ -69,7 +69,7 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     if isinstance(stage, ConstantsStage):
         return _constants_times(plan, stage, times) + QUEUE_LATENCY
     if isinstance(stage, LanesStage):
-        return lanes_times(plan, stage, times)
+        return lanes_times(plan, stage, times + SLICE_LATENCY)
     if isinstance(stage, PoolStage):
         if stage.running:
             return _last_of_blocks(stage, times) + BLOCK_POOL_LATENCY

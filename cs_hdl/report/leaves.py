@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["COMPOSED", "find_leaves"]
 
 #: Those that only put others together.
-COMPOSED = ("Accelerator", "Chain", "LaneChain", "ResidualBlock")
+COMPOSED = ("Accelerator", "Chain", "LaneChain", "OwnReset", "ResidualBlock")
 
 
 def find_leaves(plans: dict[str, Plan]) -> dict[str, Any]:

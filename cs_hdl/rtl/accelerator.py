@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from cs_hdl.plan.stages import ConstantsStage, LanesStage, PoolStage
 from cs_hdl.rtl.axi_input import AxiInput
 from cs_hdl.rtl.axi_output import AxiOutput
 from cs_hdl.rtl.axi_stream import bytes_per_value
 from cs_hdl.rtl.layer import make_stage, stage_name
+from cs_hdl.rtl.own_reset import RESET_DELAY, OwnReset
+from cs_hdl.rtl.platform import Separate, separate_module
 
 if TYPE_CHECKING:
     from cs_hdl.plan.plan import Plan
+    from cs_hdl.plan.stages import Stage
 
 __all__ = ["Accelerator"]
 
@@ -52,20 +57,24 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         plan = self._plan
-        m.domains.sync = ClockDomain()
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
-        m.submodules.input = source = AxiInput(
-            values_per_beat=plan.input_lanes,
-            beats=plan.input_beats,
-            dtype=plan.network.input.dtype,
-            values=plan.network.input.size,
+        m.domains.whole = ClockDomain()
+        m.d.comb += [ClockSignal("whole").eq(self.aclk), ResetSignal("whole").eq(~self.aresetn)]
+        m.submodules.input = source = OwnReset(
+            AxiInput(
+                values_per_beat=plan.input_lanes,
+                beats=plan.input_beats,
+                dtype=plan.network.input.dtype,
+                values=plan.network.input.size,
+            )
         )
-        m.submodules.output = sink = AxiOutput(
-            values_per_beat=plan.output_lanes,
-            beats=plan.output_beats,
-            dtype=plan.network.output.dtype,
-            values=plan.network.output.size,
-            words_in_flight=plan.words_in_flight,
+        m.submodules.output = sink = OwnReset(
+            AxiOutput(
+                values_per_beat=plan.output_lanes,
+                beats=plan.output_beats,
+                dtype=plan.network.output.dtype,
+                values=plan.network.output.size,
+                words_in_flight=plan.words_in_flight,
+            )
         )
         connect(m, source.reports, sink.reports)
         ready = self._warm_up(m)
@@ -75,26 +84,45 @@ class Accelerator(wiring.Component):
             source.s_axis.tlast.eq(self.s_axis_tlast),
             self.s_axis_tready.eq(source.s_axis.tready & ready),
             self.m_axis_tdata.eq(sink.m_axis.tdata),
-            self.m_axis_tvalid.eq(sink.m_axis.tvalid),
+            self.m_axis_tvalid.eq(sink.m_axis.tvalid & ready),
             self.m_axis_tlast.eq(sink.m_axis.tlast),
             self.m_axis_tuser.eq(sink.m_axis.tuser),
-            sink.m_axis.tready.eq(self.m_axis_tready),
+            sink.m_axis.tready.eq(self.m_axis_tready & ready),
             self.error_count.eq(sink.error_count),
         ]
         stream = source.o
-        for stage in plan.stages:
-            component = make_stage(plan, stage)
-            m.submodules[stage_name(plan, stage)] = component
+        for index, stage in enumerate(plan.stages):
+            name = stage_name(plan, stage)
+            module = Separate(make=partial(_make, plan, index), weight=_weight(stage))
+            m.submodules[name], component = separate_module(module, name=name, domain="whole", platform=platform)
             connect(m, stream, component.i)
             stream = component.o
         connect(m, stream, sink.i)
         return m
 
     def _warm_up(self, m: Module) -> Signal:
-        """High once the memories that have no reset are cleared: no word is taken before."""
+        """High once all are out of reset and the memories that have no reset are cleared: nothing is taken or given
+        before."""
+        cycles = self._plan.warm_up_cycles + RESET_DELAY
         ready = Signal()
-        left = Signal(range(self._plan.warm_up_cycles + 1), init=self._plan.warm_up_cycles)
-        m.d.sync += ready.eq(left == 0)
+        left = Signal(range(cycles + 1), init=cycles)
+        m.d.whole += ready.eq(left == 0)
         with m.If(left != 0):
-            m.d.sync += left.eq(left - 1)
+            m.d.whole += left.eq(left - 1)
         return ready
+
+
+def _make(plan: Plan, index: int) -> OwnReset:
+    """The component of the stage ``index``."""
+    return OwnReset(make_stage(plan, plan.stages[index]))
+
+
+def _weight(stage: Stage) -> int:
+    """About what it takes to elaborate a stage, in kilobytes of RTLIL as measured on the speech network."""
+    if isinstance(stage, LanesStage):
+        return 100 + 40 * stage.lanes.engines * stage.lanes.lanes
+    if isinstance(stage, ConstantsStage):
+        return 300 + 2 * stage.geometry.taps * 10
+    if isinstance(stage, PoolStage):
+        return 6 * stage.lanes
+    return 200

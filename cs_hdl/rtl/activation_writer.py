@@ -104,11 +104,14 @@ class ActivationWriter(wiring.Component):
                 with m.If(slot == plan.ring_rows - 1):
                     m.d.sync += [slot.eq(0), slot_start.eq(0)]
         m.d.comb += share.eq(Cat(part & owner_bit.replicate(plan.slices) for owner_bit in owner))
+        address = Signal(self.write.address.shape(), reset_less=True)
+        entries = Signal(self.write.entries.shape(), reset_less=True)
+        m.d.comb += [self.write.address.eq(address), self.write.entries.eq(entries)]
         m.d.sync += self.write.enable.eq(0)
         with m.If(taken):
-            m.d.sync += [self.write.enable.eq(share), self.write.address.eq(slot_start + word)]
+            m.d.sync += [self.write.enable.eq(share), address.eq(slot_start + word)]
             for index in range(plan.beat):
-                m.d.sync += self.write.entries[index].value.eq(self.i.p.values[index])
+                m.d.sync += entries[index].value.eq(self.i.p.values[index])
                 if plan.sparse:
-                    m.d.sync += self.write.entries[index].index.eq(self.i.p.indices[index])
+                    m.d.sync += entries[index].index.eq(self.i.p.indices[index])
         return m

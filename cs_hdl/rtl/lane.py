@@ -11,7 +11,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.plan.cost import ram_style
-from cs_hdl.rtl.lane_columns import LaneColumns, delayed_step, step_layout
+from cs_hdl.rtl.lane_columns import LaneColumns, delayed_step, passed_on, step_layout
 from cs_hdl.rtl.platform import shared_part
 from cs_hdl.rtl.streams import index_width
 
@@ -140,10 +140,10 @@ class Lane(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         plan, command, table = self._plan, self.command, self._table
-        m.d.sync += self.next_command.eq(command)
+        passed_on(m, self.next_command, command)
         step = self.step if self._borrows else self._make_step(m)
         if plan.shared_fetch:
-            m.d.sync += self.next_step.eq(step)
+            passed_on(m, self.next_step, step)
         for number, columns in enumerate(plan.column_groups):
             # The lanes of all engines at the same place in the kernel are the same here.
             m.submodules[f"part_{number}"], group = shared_part(

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from cs_hdl.plan.lane_timing import column_kernels
 from cs_hdl.rtl.lane import Lane, command_layout, write_layout
-from cs_hdl.rtl.lane_columns import step_layout
+from cs_hdl.rtl.lane_columns import passed_on, step_layout
 from cs_hdl.rtl.lane_control import tag_layout
 from cs_hdl.rtl.merge_guests import MergeGuests
 from cs_hdl.rtl.platform import shared_part
@@ -110,7 +110,7 @@ class LaneChain(wiring.Component):
         if self._engine >= plan.last_group:
             valid = valid & ~self.tag.short  # nothing to do in the last group of a row
         valid = delayed(m, valid, plan.chain_latency - 1, name="tag_valid")[-1]
-        address = delayed(m, self.tag.address, plan.chain_latency - 1, name="tag_address")[-1]
+        address = delayed(m, self.tag.address, plan.chain_latency - 1, name="tag_address", reset_less=True)[-1]
         low, high = self._tables[-1].chain_low, self._tables[-1].chain_high
         if plan.merge_latency:
             sums, valid, address = self._merge(m, sums, valid, address)
@@ -120,15 +120,15 @@ class LaneChain(wiring.Component):
         for column, scale in enumerate(scales):
             m.submodules[f"scale_{column}"] = scale
             m.d.comb += [scale.en.eq(1), scale.i.eq(sums[column]), scale.address.eq(address)]
-            scaled = delayed(m, scale.o, latency - scale.latency, name=f"scaled_{column}")
+            scaled = delayed(m, scale.o, latency - scale.latency, name=f"scaled_{column}", reset_less=True)
             m.d.comb += reorder.write.values[column].eq(scaled[-1])
         m.d.comb += [
             reorder.write.valid.eq(delayed(m, valid, latency, name="write_valid")[-1]),
-            reorder.write.address.eq(delayed(m, address, latency, name="write_address")[-1]),
+            reorder.write.address.eq(delayed(m, address, latency, name="write_address", reset_less=True)[-1]),
         ]
         if self._engine < plan.engines - 1:
-            m.d.sync += self.next_write.eq(self.write)
-            m.d.comb += self.next_tag.eq(delayed(m, self.tag, plan.engine_delay, name="next_tag")[-1])
+            passed_on(m, self.next_write, self.write)
+            passed_on(m, self.next_tag, self.tag, plan.engine_delay)
         return m
 
     def _lanes(self, m: Module) -> Value:
@@ -162,8 +162,7 @@ class LaneChain(wiring.Component):
                 m.d.comb += lane.sums.eq(sums)
             command, sums, sum_width = lane.next_command, lane.next_sums, table.chain_width
             if index == 0 and self._engine < plan.engines - 1:
-                later = delayed(m, lane.next_command, plan.engine_delay - 1, name="next_command")[-1]
-                m.d.comb += self.next_command.eq(later)
+                passed_on(m, self.next_command, lane.next_command, plan.engine_delay - 1)
         assert sums is not None
         return sums
 
@@ -175,7 +174,7 @@ class LaneChain(wiring.Component):
         )
         m.d.comb += [merge.i.eq(sums), merge.address.eq(address)]
         valid = delayed(m, valid, plan.merge_latency, name="merged_valid")[-1]
-        return merge.o, valid, delayed(m, address, plan.merge_latency, name="merged_address")[-1]
+        return merge.o, valid, delayed(m, address, plan.merge_latency, name="merged_address", reset_less=True)[-1]
 
     def _places(self) -> list[tuple[int, int]]:
         """For each channel: the set column and the address in it where its sum is drained."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from cs_hdl.plan.lane_tables import LaneTable
     from cs_hdl.plan.lanes import LanesPlan
 
-__all__ = ["LaneColumns", "delayed_step", "step_layout"]
+__all__ = ["LaneColumns", "delayed_step", "passed_on", "step_layout"]
+
+
+#: Parts of commands, steps, tags and writes by which something happens.
+_RESET = ("valid", "drain", "enable")
 
 
 def step_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
@@ -41,7 +45,17 @@ def step_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
 
 def delayed_step(m: Module, value: Value, cycles: int, name: str, *, prefix: str = "") -> list[Value]:
     """As :func:`delayed`, for the part ``name`` of a step; only what makes something happen is reset."""
-    return delayed(m, value, cycles, name=prefix + name, reset_less=name not in ("valid", "drain"))
+    return delayed(m, value, cycles, name=prefix + name, reset_less=name not in _RESET)
+
+
+def passed_on(m: Module, target: Any, source: Any, cycles: int = 1) -> None:
+    """Give ``target`` what ``source``, of the same layout, was so many cycles ago; only what makes something happen
+    is reset.
+
+    (Members of an interface that are assigned in a clock domain are reset, all of them: thousands of wires.)
+    """
+    for name in source.shape().members:
+        m.d.comb += target[name].eq(delayed_step(m, source[name], cycles, name, prefix="next_")[-1])
 
 
 class LaneColumns(wiring.Component):
@@ -205,7 +219,9 @@ class LaneColumns(wiring.Component):
         with m.Else():
             m.d.sync += old.eq(Mux(bank, reads[1], reads[0]))
         drained = Signal(signed(width), name=f"drained_{index}", reset_less=True)
+        next_sum = Signal(self.next_sums[index].shape(), name=f"next_sum_{index}", reset_less=True)
         m.d.sync += [
             drained.eq(Mux(drain["drain_bank"][-1], reads[1], reads[0])),
-            self.next_sums[index].eq(drained + (self.sums[index] if self._sum_width else 0)),
+            next_sum.eq(drained + (self.sums[index] if self._sum_width else 0)),
         ]
+        m.d.comb += self.next_sums[index].eq(next_sum)

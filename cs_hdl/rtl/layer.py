@@ -175,10 +175,11 @@ def _constants(plan: Plan, stage: ConstantsStage) -> Chain:
     return Chain(window=window, multiply=multiply)
 
 
-def _lanes(plan: Plan, stage: LanesStage) -> MultiplyLanes:
+def _lanes(plan: Plan, stage: LanesStage) -> Chain:
+    """Lanes behind a register slice: whether they have room must not go back through a whole k-WTA in one cycle."""
     layer = plan.network.layers[stage.layer]
     assert isinstance(layer, WeightLayer)
-    return MultiplyLanes(
+    lanes = MultiplyLanes(
         packed=plan.packed.layers[layer.name],
         plan=stage.lanes,
         biases=layer.bias.tolist(),
@@ -186,3 +187,4 @@ def _lanes(plan: Plan, stage: LanesStage) -> MultiplyLanes:
         dtype=plan.network.tensors[stage.layer].dtype,
         output_dtype=plan.network.tensors[stage.layer + 1].dtype,
     )
+    return Chain(slice=RegisterSlice(lanes.i.payload.shape()), lanes=lanes)

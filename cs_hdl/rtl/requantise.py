@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from cs_hdl.fixedpoint import bits_for_range, dtype_range
 from cs_hdl.plan.scale import common_scale
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width, value_shape
 
 if TYPE_CHECKING:
@@ -101,9 +102,7 @@ class Requantiser(wiring.Component):
         return register
 
     def _delayed(self, m: Module, value: Value, cycles: int, name: str) -> Value:
-        for stage in range(cycles):
-            value = self._register(m, value, f"{name}_{stage}")
-        return value
+        return delayed(m, value, cycles, name=name, enable=self.en, reset_less=True)[-1]
 
     def _add(self, m: Module, value: Value, addends: list[int], *, low: int, high: int, name: str) -> Signal:
         """``value`` plus what belongs to its address, as it was ``table_latency`` enabled cycles ago."""

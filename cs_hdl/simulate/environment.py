@@ -13,7 +13,14 @@ from pathlib import Path
 
 from cs_hdl.errors import InputError, ToolError
 
-__all__ = ["SIMULATORS", "Simulator", "find_simulator", "simulator_environment", "verilator_environment"]
+__all__ = [
+    "SIMULATORS",
+    "Simulator",
+    "find_simulator",
+    "find_verilator",
+    "simulator_environment",
+    "verilator_environment",
+]
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -39,8 +46,11 @@ def find_simulator(name: str) -> Simulator:
         if not _has_module(module):
             raise ToolError(f"{package} is missing; install it with: pip install 'cs-hdl[simulate]'")
     _check_libpython()
-    if name == "icarus":
-        return _find_icarus()
+    return _find_icarus() if name == "icarus" else find_verilator()
+
+
+def find_verilator() -> Simulator:
+    """Verilator and what it compiles with; ToolError, saying how to get it, where a part is missing."""
     environment = verilator_environment()
     for tool in ("g++", "make", "perl"):
         if shutil.which(tool, path=environment["PATH"]) is None:
@@ -49,7 +59,7 @@ def find_simulator(name: str) -> Simulator:
     assert path is not None  # verilator_environment made sure of it
     # The wheel's program does not know its own version, but the package does.
     version = _version_text(path, environment) if path == shutil.which("verilator") else metadata.version("verilator")
-    return Simulator(name=name, version=version, path=path)
+    return Simulator(name="verilator", version=version, path=path)
 
 
 def simulator_environment(name: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ are small beside the layers); weights are constants on the chip, which is what b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from cs_hdl.board.devices import PLANNED_DEVICES, SOURCES
 from cs_hdl.combine.packed import combine
 from cs_hdl.frontend.kernel import ConvOptions, make_conv
 from cs_hdl.plan.cost import Cost
-from cs_hdl.plan.planner import DeviceLimits, draft_cost, needs, usable
+from cs_hdl.plan.planner import DeviceLimits, draft, needs, usable
 from cs_hdl.studies.layers import NETWORKS, LayerShape
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class _Design:
 
     def cost(self, cycles: int) -> tuple[int, Cost] | None:
         if cycles not in self.known:
-            self.known[cycles] = draft_cost(self.packed, cycles=cycles, mode=self.mode)
+            self.known[cycles] = draft(self.packed, self.mode, cycles)
         return self.known[cycles]
 
 
@@ -169,14 +169,13 @@ def _total(layers: Sequence[_Layer], cycles: int) -> Cost | None:
 
 def _device_entry(layers: Sequence[_Layer], limits: DeviceLimits) -> dict[str, Any]:
     """The fewest cycles a word that fit, and what keeps it from being faster; what is missing where nothing fits."""
-    there = usable(limits)
     entry: dict[str, Any] = {"device": limits.name}
     # More cycles never cost more, so halving finds the first rate that fits.
     low, high = 0, len(_RATES)
     while low < high:
         middle = (low + high) // 2
         total = _total(layers, _RATES[middle])
-        if total is not None and not _over(total, there):
+        if total is not None and not _over(total, limits):
             high = middle
         else:
             low = middle + 1
@@ -186,17 +185,18 @@ def _device_entry(layers: Sequence[_Layer], limits: DeviceLimits) -> dict[str, A
         cost = _total(layers, best)
         assert cost is not None  # it fits
         entry |= {"fits": True, "cycles": best, "words_per_second": round(_CLOCK_MHZ * 1e6 / best, 2)}
-        return entry | _numbers(cost) | {"binds": sorted(_over(faster, there)) if faster is not None else []}
+        return entry | _numbers(cost) | {"binds": sorted(_over(faster, limits)) if faster is not None else []}
     cost = _total(layers, _RATES[-1])
     assert cost is not None  # any folding is slow enough
-    over = _over(cost, there)
+    over = _over(cost, limits)
     return entry | {"fits": False, "cycles": _RATES[-1], **_numbers(cost), "binds": sorted(over),
                     "times_too_much": {kind: round(share, 2) for kind, share in over.items()}}  # fmt: skip
 
 
-def _over(cost: Cost, there: Mapping[str, int]) -> dict[str, float]:
+def _over(cost: Cost, limits: DeviceLimits) -> dict[str, float]:
     """By kind, how many times more than there is ``cost`` needs."""
-    return {kind: need / there[kind] for kind, need in needs(cost).items() if need > there[kind]}
+    there = usable(limits)
+    return {kind: need / there[kind] for kind, need in needs(cost, limits).items() if need > there[kind]}
 
 
 def _outside(layers: Sequence[_Layer]) -> dict[str, Any]:

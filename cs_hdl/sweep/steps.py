@@ -77,7 +77,7 @@ def _generate(options: dict[str, Any], out: Path) -> dict[str, Any]:
     network, source = read_network(model, options)
     plan = make_plan(network, limits=target.limits, cycles=cycles, mode=planning["mode"])
     manifest = write_design(plan, out, name=_TOP, source=source)
-    planned = needs(explain(plan).cost)
+    planned = needs(explain(plan).cost, target.limits)
     layers = manifest["layers"]
     modes = sorted({layer["mode"] for layer in layers if layer["mode"]})
     metrics = {

@@ -14,9 +14,24 @@ from cs_hdl.errors import ToolError
 if TYPE_CHECKING:
     from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
     from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale
-    from cs_hdl.torch.winners import KWinners, KWinners2d
+    from cs_hdl.torch.sparsify import convert, export_onnx, prepare
+    from cs_hdl.torch.training import calibrate, fold_batch_norm
+    from cs_hdl.torch.winners import KWinners, KWinners2d, update_boost_strength
 
-__all__ = ["ComplementaryConv2d", "ComplementaryLinear", "FakeQuantise", "KWinners", "KWinners2d", "PowerOfTwoScale"]
+__all__ = [
+    "ComplementaryConv2d",
+    "ComplementaryLinear",
+    "FakeQuantise",
+    "KWinners",
+    "KWinners2d",
+    "PowerOfTwoScale",
+    "calibrate",
+    "convert",
+    "export_onnx",
+    "fold_batch_norm",
+    "prepare",
+    "update_boost_strength",
+]
 
 _MODULES = {
     "ComplementaryConv2d": "layers",
@@ -25,6 +40,12 @@ _MODULES = {
     "KWinners": "winners",
     "KWinners2d": "winners",
     "PowerOfTwoScale": "quantise",
+    "calibrate": "training",
+    "convert": "sparsify",
+    "export_onnx": "sparsify",
+    "fold_batch_norm": "training",
+    "prepare": "sparsify",
+    "update_boost_strength": "winners",
 }
 
 

@@ -23,24 +23,31 @@ _MASK_SEEDS = {"conv": 1, "linear1": 2}
 _DROPOUT = 0.1
 
 
-def sparse_network(*, boost_strength: float) -> nn.Sequential:
+def sparse_network(
+    *,
+    boost_strength: float,
+    nonzeros: tuple[int, int] = (5, 30),
+    winners: tuple[int, int] = (6, 25),
+    dropout: float = _DROPOUT,
+) -> nn.Sequential:
     """The network that is shipped; input float ``[batch, 1, 8, 8]`` of 0..16, output ``[batch, 10]``.
 
-    The masks are the same for every seed of the training.
+    ``nonzeros``: weights a kernel of the convolution and of the hidden layer; ``winners``: of the channels at each
+    position and of the hidden features. The masks are the same for every seed of the training.
     """
     layers: list[tuple[str, nn.Module]] = [
         ("scale", PowerOfTwoScale(_INPUT_EXPONENT)),
-        ("conv", ComplementaryConv2d(1, CHANNELS, 5, padding=2, nonzeros=5, seed=_MASK_SEEDS["conv"])),
+        ("conv", ComplementaryConv2d(1, CHANNELS, 5, padding=2, nonzeros=nonzeros[0], seed=_MASK_SEEDS["conv"])),
         ("norm1", nn.BatchNorm2d(CHANNELS)),
         ("pool", nn.MaxPool2d(2)),
         ("requantise1", FakeQuantise("uint8")),
-        ("kwta1", KWinners2d(CHANNELS, 6, boost_strength=boost_strength)),
+        ("kwta1", KWinners2d(CHANNELS, winners[0], boost_strength=boost_strength)),
         ("flatten", nn.Flatten()),
-        ("linear1", ComplementaryLinear(_MAP, FEATURES, nonzeros=30, seed=_MASK_SEEDS["linear1"])),
+        ("linear1", ComplementaryLinear(_MAP, FEATURES, nonzeros=nonzeros[1], seed=_MASK_SEEDS["linear1"])),
         ("norm2", nn.BatchNorm1d(FEATURES)),
         ("requantise2", FakeQuantise("uint8")),
-        ("kwta2", KWinners(FEATURES, 25, boost_strength=boost_strength)),
-        ("dropout", nn.Dropout(_DROPOUT)),
+        ("kwta2", KWinners(FEATURES, winners[1], boost_strength=boost_strength)),
+        ("dropout", nn.Dropout(dropout)),
         ("output", ComplementaryLinear(FEATURES, CLASSES, nonzeros=FEATURES)),
     ]
     return nn.Sequential(OrderedDict(layers))

@@ -18,9 +18,9 @@ import cs_hdl
 from cs_hdl.datasets import Split, load_digits_split
 from cs_hdl.files import write_aside
 from cs_hdl.torch import integer
-from cs_hdl.torch.convert import integer_network
 from cs_hdl.torch.digits_network import dense_network, sparse_network
 from cs_hdl.torch.onnx_export import to_onnx
+from cs_hdl.torch.to_integer import integer_network
 from cs_hdl.torch.training import Recipe, calibrate, fold_batch_norm, predict, to_tensor, train
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ __all__ = ["Configuration", "SeedResult", "digest", "train_seed", "versions"]
 
 #: Modules whose change makes a cached result stale, beside the configuration and the versions.
 _SOURCES = (
-    *(f"torch/{name}.py" for name in ("convert", "digits_network", "digits_seed", "integer", "layers")),
+    *(f"torch/{name}.py" for name in ("to_integer", "digits_network", "digits_seed", "integer", "layers")),
     *(f"torch/{name}.py" for name in ("onnx_export", "quantise", "training", "winners")),
     *("combine/masks.py", "datasets/digits.py", "fixedpoint.py"),
 )
@@ -151,8 +151,8 @@ def _train(seed: int, configuration: Configuration, progress: Callable[[str, int
 
 
 def _integer_scores(network: integer.IntegerNetwork, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    accumulators, exponent = integer.evaluate(network, images.transpose(0, 3, 1, 2))
-    return np.asarray(accumulators * 2.0**exponent, dtype=np.float64)
+    accumulators, scale = integer.evaluate(network, images.transpose(0, 3, 1, 2))
+    return np.asarray(accumulators * scale, dtype=np.float64)
 
 
 def _accuracy(scores: NDArray[Any], labels: NDArray[np.int64]) -> float:

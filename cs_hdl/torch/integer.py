@@ -1,8 +1,8 @@
 """The integer network that training ends in: NumPy only, evaluated exactly, ready for the ONNX export.
 
 Tensors are ``[batch, channels, height, width]`` or ``[batch, features]``, as in ONNX. Each stands
-for its integers times 2**exponent; the exponents matter to the requantisation and to the exported
-scales, not to the sums.
+for its integers times its scale, a number that float32 holds; scales matter to the requantisation
+and to the exported file, not to the sums.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cs_hdl.fixedpoint import requantise
+from cs_hdl.fixedpoint import requantise, scale_to_multiplier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,9 +37,10 @@ class IntegerConv2d:
     name: str
     weights: NDArray[np.int8]
     bias: NDArray[np.int32]
-    weight_exponent: int
+    weight_scale: float
     stride: tuple[int, int]
     padding: tuple[int, int]
+    groups: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +50,7 @@ class IntegerLinear:
     name: str
     weights: NDArray[np.int8]
     bias: NDArray[np.int32]
-    weight_exponent: int
+    weight_scale: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +63,10 @@ class MaxPool:
 
 @dataclass(frozen=True, kw_only=True)
 class ToUint8:
-    """Requantisation to uint8 with the scale 2**exponent."""
+    """Requantisation to uint8 with the given scale: the nearest M / 2**S, as the hardware multiplies."""
 
     name: str
-    exponent: int
+    scale: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,36 +89,37 @@ IntegerLayer = IntegerConv2d | IntegerLinear | MaxPool | ToUint8 | Winners | Fla
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerNetwork:
-    """``layers`` over a uint8 input of ``input_shape`` (channels, height, width) with the scale 2**input_exponent."""
+    """``layers`` over a uint8 input of ``input_shape`` (channels, height, width) with ``input_scale``."""
 
     name: str
     input_shape: tuple[int, int, int]
-    input_exponent: int
+    input_scale: float
     layers: tuple[IntegerLayer, ...]
 
 
-def evaluate(network: IntegerNetwork, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
-    """The accumulators that ``network`` ends with, and their exponent (real value = integer * 2**exponent).
+def evaluate(network: IntegerNetwork, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], float]:
+    """The accumulators that ``network`` ends with, and their scale (real value = integer * scale).
 
-    ``images``: uint8 ``[batch, channels, height, width]``.
+    ``images``: uint8 ``[batch, channels, height, width]``. Raises ValueError, naming the layer, for scales whose
+    ratio no multiplier and shift can hold.
     """
-    value, exponent = images.astype(np.int64), network.input_exponent
+    value, scale = images.astype(np.int64), network.input_scale
     for layer in network.layers:
         match layer:
             case IntegerConv2d():
-                value, exponent = _convolve(layer, value), exponent + layer.weight_exponent
+                value, scale = _convolve(layer, value), scale * layer.weight_scale
             case IntegerLinear():
                 value = value @ layer.weights.astype(np.int64).T + layer.bias
-                exponent += layer.weight_exponent
+                scale *= layer.weight_scale
             case MaxPool():
                 value = _pool(layer.size, value)
             case ToUint8():
-                value, exponent = _to_uint8(value, exponent, layer), layer.exponent
+                value, scale = _to_uint8(value, scale, layer), layer.scale
             case Winners():
                 value = _keep_winners(layer.k, value)
             case Flatten():
                 value = value.reshape(value.shape[0], -1)
-    return value, exponent
+    return value, scale
 
 
 def _convolve(layer: IntegerConv2d, value: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -125,8 +127,17 @@ def _convolve(layer: IntegerConv2d, value: NDArray[np.int64]) -> NDArray[np.int6
     padded = np.pad(value, ((0, 0), (0, 0), (vertical, vertical), (horizontal, horizontal)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, layer.weights.shape[2:], axis=(2, 3))
     windows = windows[:, :, :: layer.stride[0], :: layer.stride[1]]
-    sums = np.einsum("bcyxhw,ochw->boyx", windows, layer.weights.astype(np.int64), optimize=True)
-    return np.asarray(sums + layer.bias[:, np.newaxis, np.newaxis])
+    ins, outs = windows.shape[1] // layer.groups, layer.weights.shape[0] // layer.groups
+    sums = [
+        np.einsum(
+            "bcyxhw,ochw->boyx",
+            windows[:, group * ins : (group + 1) * ins],
+            layer.weights[group * outs : (group + 1) * outs].astype(np.int64),
+            optimize=True,
+        )
+        for group in range(layer.groups)
+    ]
+    return np.asarray(np.concatenate(sums, axis=1) + layer.bias[:, np.newaxis, np.newaxis])
 
 
 def _pool(size: int, value: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -136,11 +147,12 @@ def _pool(size: int, value: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(blocks.max(axis=(3, 5)))
 
 
-def _to_uint8(value: NDArray[np.int64], exponent: int, layer: ToUint8) -> NDArray[np.int64]:
-    shift = layer.exponent - exponent
-    if shift < 0:
-        raise ValueError(f"{layer.name}: its scale 2**{layer.exponent} is finer than the accumulators' 2**{exponent}")
-    return requantise(value, 1, shift, "uint8")
+def _to_uint8(value: NDArray[np.int64], scale: float, layer: ToUint8) -> NDArray[np.int64]:
+    try:
+        multiplier, shift = scale_to_multiplier(scale / layer.scale)
+    except ValueError as error:
+        raise ValueError(f"{layer.name}: its scale {layer.scale:g} for sums of {scale:g}: {error}") from None
+    return requantise(value, multiplier, shift, "uint8")
 
 
 def _keep_winners(k: int, value: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -24,18 +24,18 @@ IR_VERSION = 8
 class _Graph:
     """Nodes and constants as they are added; remembers the tensor that comes next and its scale."""
 
-    def __init__(self, tensor: str, exponent: int) -> None:
+    def __init__(self, tensor: str, scale: float) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.tensor = tensor
-        self.exponent = exponent
+        self.scale = scale
 
     def constant(self, name: str, array: NDArray[Any]) -> str:
         self.constants[name] = numpy_helper.from_array(array, name)
         return name
 
-    def scale(self, name: str, exponent: int) -> str:
-        return self.constant(name, np.array(2.0**exponent, dtype=np.float32))
+    def scale_constant(self, name: str, scale: float) -> str:
+        return self.constant(name, np.array(scale, dtype=np.float32))
 
     def add(self, operator: str, name: str, inputs: list[str], outputs: int = 1, **attributes: Any) -> str:
         """Add a node called ``name``; its first output, of the same name, is returned."""
@@ -43,23 +43,23 @@ class _Graph:
         self.nodes.append(helper.make_node(operator, inputs, names, name=name, **attributes))
         return name
 
-    def quantise(self, name: str, exponent: int) -> None:
+    def quantise(self, name: str, value: float) -> None:
         """QuantizeLinear and DequantizeLinear to uint8, zero point 0."""
-        scale = self.scale(f"{name}_scale", exponent)
+        scale = self.scale_constant(f"{name}_scale", value)
         zero = self.constant(f"{name}_zero_point", np.array(0, dtype=np.uint8))
         quantised = self.add("QuantizeLinear", f"{name}_quantize", [self.tensor, scale, zero])
         self.tensor = self.add("DequantizeLinear", f"{name}_dequantize", [quantised, scale, zero])
-        self.exponent = exponent
+        self.scale = value
 
-    def parameter(self, name: str, array: NDArray[Any], exponent: int) -> str:
+    def parameter(self, name: str, array: NDArray[Any], scale: float) -> str:
         """Integers with their scale, dequantised; the zero point, left out, is 0."""
         stored = self.constant(f"{name}_quantized", array)
-        return self.add("DequantizeLinear", name, [stored, self.scale(f"{name}_scale", exponent)])
+        return self.add("DequantizeLinear", name, [stored, self.scale_constant(f"{name}_scale", scale)])
 
     def weights(self, layer: integer.IntegerConv2d | integer.IntegerLinear) -> list[str]:
-        weight = self.parameter(f"{layer.name}_weight", layer.weights, layer.weight_exponent)
-        self.exponent += layer.weight_exponent
-        return [self.tensor, weight, self.parameter(f"{layer.name}_bias", layer.bias, self.exponent)]
+        weight = self.parameter(f"{layer.name}_weight", layer.weights, layer.weight_scale)
+        self.scale *= layer.weight_scale
+        return [self.tensor, weight, self.parameter(f"{layer.name}_bias", layer.bias, self.scale)]
 
     def winners(self, layer: integer.Winners) -> None:
         """TopK, scattered into zeros of the same shape, which the runtime makes for any batch."""
@@ -80,8 +80,8 @@ def to_onnx(
 
     ``summary`` becomes the model's doc string, each value of ``metadata`` a property written as JSON.
     """
-    graph = _Graph("image", network.input_exponent)
-    graph.quantise("image", network.input_exponent)
+    graph = _Graph("image", network.input_scale)
+    graph.quantise("image", network.input_scale)
     for layer in network.layers:
         _add_layer(graph, layer)
     graph.nodes[-1].output[0] = output_name
@@ -109,8 +109,10 @@ def _add_layer(graph: _Graph, layer: integer.IntegerLayer) -> None:
             pads = [*layer.padding, *layer.padding]
             inputs = graph.weights(layer)
             kernel = list(layer.weights.shape[2:])
+            # Left out where it is the default, as it always was: the shipped files stay the same.
+            groups = {"group": layer.groups} if layer.groups > 1 else {}
             graph.tensor = graph.add(
-                "Conv", layer.name, inputs, kernel_shape=kernel, pads=pads, strides=list(layer.stride)
+                "Conv", layer.name, inputs, kernel_shape=kernel, pads=pads, strides=list(layer.stride), **groups
             )
         case integer.IntegerLinear():
             graph.tensor = graph.add("Gemm", layer.name, graph.weights(layer), transB=1)
@@ -118,7 +120,7 @@ def _add_layer(graph: _Graph, layer: integer.IntegerLayer) -> None:
             size = [layer.size, layer.size]
             graph.tensor = graph.add("MaxPool", layer.name, [graph.tensor], kernel_shape=size, strides=size)
         case integer.ToUint8():
-            graph.quantise(layer.name, layer.exponent)
+            graph.quantise(layer.name, layer.scale)
         case integer.Winners():
             graph.winners(layer)
         case integer.Flatten():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cs_hdl.fixedpoint import dtype_range
 
-__all__ = ["FakeQuantise", "PowerOfTwoScale", "covering_exponent"]
+__all__ = ["FakeQuantise", "PowerOfTwoScale", "covering_exponent", "covering_scale"]
 
 # Weights are symmetric (-127..127); a bias stays below 2**23, so that float32 holds it exactly.
 _RANGES = {"uint8": dtype_range("uint8"), "int8": (-127, 127), "int24": dtype_range("int24")}
@@ -35,12 +36,20 @@ def covering_exponent(largest: float, dtype: str) -> int:
     return math.ceil(math.log2(largest / _RANGES[dtype][1])) if largest else 0
 
 
-class FakeQuantise(nn.Module):
-    """Rounds (half to even) to a multiple of 2**exponent and clamps to the range of ``dtype``.
+def covering_scale(largest: float, dtype: str, *, power_of_two: bool = True) -> float:
+    """The finest scale, as float32, at which ``largest`` is at most the dtype's maximum: a power of two, or any."""
+    exponent = covering_exponent(largest, dtype)
+    if power_of_two or not largest:
+        return 2.0**exponent
+    return float(np.float32(largest / _RANGES[dtype][1]))
 
-    Off until :meth:`enable` gives the exponent; until then an unsigned dtype only clips at 0 and
+
+class FakeQuantise(nn.Module):
+    """Rounds (half to even) to a multiple of a scale and clamps to the range of ``dtype``.
+
+    Off until :meth:`enable` gives the scale; until then an unsigned dtype only clips at 0 (a ReLU) and
     others pass unchanged. The gradient passes the rounding unchanged and is 0 where the value is
-    clamped.
+    clamped. Scale and switch are in the state_dict.
 
     Parameters
     ----------
@@ -50,34 +59,50 @@ class FakeQuantise(nn.Module):
     Shape: any; the output has the input's.
     """
 
-    exponent: Tensor
-    enabled: Tensor
+    scale: Tensor
 
-    def __init__(self, dtype: str) -> None:
+    def __init__(self, dtype: str = "uint8") -> None:
         super().__init__()
         if dtype not in _RANGES:
             raise ValueError(f"dtype must be one of {', '.join(_RANGES)}, not {dtype!r}")
         self.dtype = dtype
-        self.register_buffer("exponent", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("enabled", torch.zeros((), dtype=torch.bool))
+        # 0 while it is off. The same as a Python number, so that torch.compile sees a constant and no branch on data.
+        self.register_buffer("scale", torch.zeros(()))
+        self._number = 0.0
 
-    def enable(self, exponent: int) -> None:
-        """From now on quantise with the scale 2**exponent."""
-        self.exponent.fill_(exponent)
-        self.enabled.fill_(True)
+    @property
+    def enabled(self) -> bool:
+        """True from :meth:`enable` on."""
+        return self._number > 0
+
+    @property
+    def number(self) -> float:
+        """The scale, 0 while it is off."""
+        return self._number
+
+    def enable(self, scale: float) -> None:
+        """From now on quantise with ``scale``, rounded to float32. ValueError unless it is finite and positive."""
+        if not math.isfinite(scale) or scale <= 0:
+            raise ValueError(f"scale must be a finite number above 0, not {scale!r}")
+        self._number = float(np.float32(scale))
+        self.scale.fill_(self._number)
 
     def to_integer(self, value: Tensor) -> Tensor:
         """The integers (as floats) that stand for ``value``."""
         low, high = _RANGES[self.dtype]
-        return _Round.apply((value * 2.0 ** -int(self.exponent)).clamp(low, high))
+        return _Round.apply((value / self._number).clamp(low, high))
 
-    def forward(self, value: Tensor) -> Tensor:
-        if self.enabled:
-            return self.to_integer(value) * 2.0 ** int(self.exponent)
-        return value.clamp(min=0) if _RANGES[self.dtype][0] == 0 else value
+    def forward(self, input: Tensor) -> Tensor:
+        if self._number > 0:
+            return self.to_integer(input) * self._number
+        return input.clamp(min=0) if _RANGES[self.dtype][0] == 0 else input
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*arguments, **options)
+        self._number = float(self.scale)
 
     def extra_repr(self) -> str:
-        return f"{self.dtype}, exponent={int(self.exponent) if self.enabled else None}"
+        return f"{self.dtype}, scale={self._number if self.enabled else None}"
 
 
 class PowerOfTwoScale(nn.Module):
@@ -87,8 +112,8 @@ class PowerOfTwoScale(nn.Module):
         super().__init__()
         self.exponent = exponent
 
-    def forward(self, value: Tensor) -> Tensor:
-        return value * 2.0**self.exponent
+    def forward(self, input: Tensor) -> Tensor:
+        return input * 2.0**self.exponent
 
     def extra_repr(self) -> str:
         return f"exponent={self.exponent}"

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from cs_hdl.errors import InputError
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
-from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale, covering_exponent
+from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale, covering_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,42 +115,60 @@ def train(
 def fold_batch_norm(model: nn.Sequential) -> nn.Sequential:
     """``model`` without its batch normalisations, which its weights and biases take in (inference statistics).
 
-    Each must follow a weight layer directly; the layers keep their names, the weight layers are the
-    same objects, changed in place.
+    Each must follow a weight layer, or a max-pooling behind one (the largest stays the largest where it is
+    multiplied by positive factors only). The layers keep their names, the weight layers are the same objects,
+    changed in place. Raises InputError, naming the layer, where a normalisation cannot be folded.
     """
     kept: list[tuple[str, nn.Module]] = []
     for name, module in model.named_children():
         if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             kept.append((name, module))
             continue
-        layer = kept[-1][1]
+        if module.running_mean is None or module.running_var is None:
+            raise InputError(f"{name}: keeps no running statistics; make it with track_running_stats=True")
+        pooled = bool(kept) and isinstance(kept[-1][1], nn.MaxPool2d)
+        layer = kept[-2 if pooled else -1][1] if len(kept) > pooled else None
         if not isinstance(layer, ComplementaryConv2d | ComplementaryLinear) or layer.bias is None:
             raise InputError(f"{name}: batch normalisation must follow a complementary layer that has a bias")
-        factor = module.weight / torch.sqrt(module.running_var + module.eps)
+        factor = torch.rsqrt(module.running_var + module.eps)
+        offset = torch.zeros_like(factor)
+        if module.affine:
+            factor, offset = factor * module.weight, module.bias
+        if pooled and bool((factor <= 0).any()):
+            raise InputError(f"{name}: a factor that is not positive cannot move before the max-pooling {kept[-1][0]}")
         layer.weight.mul_(factor.reshape(-1, *(1,) * (layer.weight.ndim - 1)))
-        layer.bias.copy_((layer.bias - module.running_mean) * factor + module.bias)
+        layer.bias.copy_((layer.bias - module.running_mean) * factor + offset)
     return nn.Sequential(OrderedDict(kept))
 
 
 @torch.no_grad()
-def calibrate(model: nn.Sequential, images: Tensor, *, input_exponent: int = 0, quantile: float = 0.9999) -> None:
+def calibrate(
+    model: nn.Sequential,
+    images: Tensor,
+    *,
+    input_scale: float = 1.0,
+    quantile: float = 0.9999,
+    power_of_two: bool = True,
+) -> None:
     """Fix all scales of ``model`` in place and switch its quantisation on, layer after layer.
 
-    Weights: the finest power of two that covers the largest. Activations: the finest that covers
-    ``quantile`` of what ``images`` cause. The input's integers have the scale 2**input_exponent.
+    Weights: the finest scale that covers the largest. Activations: the finest that covers ``quantile`` of what
+    ``images`` cause. ``power_of_two``: only such scales, which cost the hardware a shift each, and at which it
+    computes what PyTorch does in every bit; with others the nearest M / 2**S of 16 bits multiplies instead. The
+    input's integers stand for ``input_scale`` each.
     """
     model.eval()
-    value, exponent = images, input_exponent
+    value, scale = images, input_scale
     for module in model:
         match module:
             case PowerOfTwoScale():
-                exponent += module.exponent
+                scale *= 2.0**module.exponent
             case ComplementaryConv2d() | ComplementaryLinear():
-                module.enable_quantisation(exponent)
+                module.enable_quantisation(scale, power_of_two=power_of_two)
             case FakeQuantise():
-                largest = float(np.quantile(value.clamp(min=0).numpy(), quantile))
-                exponent = covering_exponent(largest, module.dtype)
-                module.enable(exponent)
+                largest = float(np.quantile(value.clamp(min=0).cpu().numpy(), quantile))
+                module.enable(covering_scale(largest, module.dtype, power_of_two=power_of_two))
+                scale = module.number
         value = module(value)
 
 

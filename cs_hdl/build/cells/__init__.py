@@ -8,25 +8,33 @@ from pathlib import Path
 from cs_hdl.errors import InputError
 from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE
 
-__all__ = ["multiplier_verilog", "swap_multiplier"]
+__all__ = ["has_multiplier", "multiplier_verilog", "swap_multiplier"]
+
+
+def has_multiplier(family: str) -> bool:
+    """Whether ``family`` has a version of its own; otherwise Yosys makes of the portable one what it can."""
+    return _path(family).is_file()
 
 
 def multiplier_verilog(family: str) -> str:
     """The registered multiplier for ``family`` (``ecp5``); KeyError where it has no version of its own."""
-    path = Path(__file__).with_name(f"registered_multiplier_{family}.v")
-    if not path.is_file():
+    if not has_multiplier(family):
         raise KeyError(family)
-    return path.read_text()
+    return _path(family).read_text()
+
+
+def _path(family: str) -> Path:
+    return Path(__file__).with_name(f"registered_multiplier_{family}.v")
 
 
 def swap_multiplier(design: str, family: str) -> str:
-    """``design`` (the text of design.v) with the portable multiplier exchanged for the family's own.
+    """``design`` (the text of design.v) with the portable multiplier exchanged for the family's own, if it has one.
 
     Raises InputError where the design has not exactly one such module.
     """
     text, count = re.subn(
         rf"^module {MULTIPLIER_MODULE}\b.*?^endmodule[^\n]*\n?",
-        lambda _: multiplier_verilog(family),
+        lambda match: multiplier_verilog(family) if has_multiplier(family) else match[0],
         design,
         flags=re.DOTALL | re.MULTILINE,
     )

@@ -21,61 +21,76 @@ __all__ = ["integer_network"]
 
 
 def integer_network(
-    model: nn.Sequential, *, name: str, input_shape: tuple[int, int, int], input_exponent: int = 0
+    model: nn.Sequential, *, name: str, input_shape: tuple[int, int, int], input_scale: float = 1.0
 ) -> integer.IntegerNetwork:
     """The integers of ``model``, whose layers must be named, of this package's kinds and quantised.
 
     ``input_shape`` is (channels, height, width); a :class:`PowerOfTwoScale` in front is taken into
-    the next weights' scale. Raises InputError, naming the layer, for anything else.
+    the next weights' scale. Raises InputError, naming the layer, for anything else, and for weights
+    that are not 0 where their mask is.
     """
     layers: list[integer.IntegerLayer] = []
-    pending = 0  # exponent of scalings that the next weights take in
+    pending = 1.0  # scalings that the next weights take in
     for layer_name, module in model.named_children():
         match module:
             case PowerOfTwoScale():
-                pending += module.exponent
+                pending *= 2.0**module.exponent
             case ComplementaryConv2d() | ComplementaryLinear():
                 layers.append(_weights(layer_name, module, pending))
-                pending = 0
+                pending = 1.0
             case FakeQuantise():
                 if not module.enabled:
                     raise InputError(f"{layer_name}: quantisation is off; calibrate the model first")
-                layers.append(integer.ToUint8(name=layer_name, exponent=int(module.exponent)))
+                if module.dtype != "uint8":
+                    raise InputError(f"{layer_name}: activations are quantised to uint8 here, not {module.dtype}")
+                layers.append(integer.ToUint8(name=layer_name, scale=module.number))
             case nn.MaxPool2d():
                 layers.append(integer.MaxPool(name=layer_name, size=_pool_size(layer_name, module)))
             case KWinners() | KWinners2d():
                 layers.append(integer.Winners(name=layer_name, k=module.k))
-            case nn.Dropout():
-                pass  # acts in training only
+            case nn.Dropout() | nn.Identity():
+                pass  # acts in training only, or not at all
             case nn.Flatten():
                 layers.append(integer.Flatten(name=layer_name))
+            case nn.BatchNorm1d() | nn.BatchNorm2d():
+                raise InputError(f"{layer_name}: batch normalisation has no integer form; fold_batch_norm(model) first")
             case _:
-                raise InputError(f"{layer_name}: {type(module).__name__} has no integer form here")
-    return integer.IntegerNetwork(
-        name=name, input_shape=input_shape, input_exponent=input_exponent, layers=tuple(layers)
-    )
+                raise InputError(
+                    f"{layer_name}: {type(module).__name__} has no integer form here; accepted: complementary layers, "
+                    "FakeQuantise, KWinners, MaxPool2d, Flatten, Dropout (prepare replaces dense layers and ReLU)"
+                )
+    return integer.IntegerNetwork(name=name, input_shape=input_shape, input_scale=input_scale, layers=tuple(layers))
 
 
 @torch.no_grad()
 def _weights(
-    name: str, module: ComplementaryConv2d | ComplementaryLinear, pending: int
+    name: str, module: ComplementaryConv2d | ComplementaryLinear, pending: float
 ) -> integer.IntegerConv2d | integer.IntegerLinear:
     if not module.weight_quantiser.enabled:
         raise InputError(f"{name}: its weights are not quantised; calibrate the model first")
-    weights: NDArray[np.int8] = module.weight_quantiser.to_integer(module.weight * module.mask).numpy().astype(np.int8)
+    if not bool(torch.isfinite(module.weight).all()):
+        raise InputError(f"{name}: a weight is not finite; train with a lower learning rate")
+    stray = int(torch.count_nonzero(module.weight * (module.mask == 0)))
+    if stray:
+        raise InputError(f"{name}: {stray} weights are not 0 where the mask is; give the mask that belongs to them")
+    quantised = module.weight_quantiser.to_integer(module.weight * module.mask)
+    weights: NDArray[np.int8] = quantised.cpu().numpy().astype(np.int8)
     bias = np.zeros(weights.shape[0], dtype=np.int32)
     if module.bias is not None:
-        bias = module.bias_quantiser.to_integer(module.bias).numpy().astype(np.int32)
-    exponent = int(module.weight_quantiser.exponent) + pending
+        bias = module.bias_quantiser.to_integer(module.bias).cpu().numpy().astype(np.int32)
+    scale = module.weight_quantiser.number * pending
     if isinstance(module, ComplementaryLinear):
-        return integer.IntegerLinear(name=name, weights=weights, bias=bias, weight_exponent=exponent)
+        return integer.IntegerLinear(name=name, weights=weights, bias=bias, weight_scale=scale)
+    if isinstance(module.padding, str):
+        raise InputError(f"{name}: padding {module.padding!r} has no integer form here; give numbers")
     return integer.IntegerConv2d(
         name=name,
         weights=weights,
         bias=bias,
-        weight_exponent=exponent,
-        stride=module.stride,
-        padding=module.padding,
+        weight_scale=scale,
+        stride=(module.stride[0], module.stride[1]),
+        padding=(module.padding[0], module.padding[1]),
+        groups=module.groups,
     )
 
 

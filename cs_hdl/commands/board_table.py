@@ -1,0 +1,131 @@
+"""``scripts/boards``: builds the largest shipped model that fits for boards, and writes the table of docs/boards.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cs_hdl.board.catalogue import boards as known_boards
+from cs_hdl.board.catalogue import find_board
+from cs_hdl.commands.build import build_report
+from cs_hdl.commands.console import Steps, show_error
+from cs_hdl.errors import CsHdlError, InputError
+from cs_hdl.files import write_aside
+from cs_hdl.report.board_table import board_table, with_table
+
+if TYPE_CHECKING:
+    from cs_hdl.board.catalogue import Board
+    from cs_hdl.network import Network
+
+__all__ = ["board_table_command", "largest_model"]
+
+
+def board_table_command(
+    boards: Annotated[
+        list[str] | None, typer.Argument(metavar="[BOARD]...", help="Build for these (none: only write the table).")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="This model, in place of the largest that fits.")] = None,
+    cycles: Annotated[int | None, typer.Option(min=1, help="Cycles a word at most (default: the fewest).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of place and route, the first one.")] = 1,
+    tries: Annotated[int, typer.Option(min=1, help="So many seeds at most.")] = 1,
+    commit: Annotated[str, typer.Option(help="What the record says of the code.")] = "unknown",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the designs go.")] = Path("build/boards"),
+    docs: Annotated[Path, typer.Option(metavar="DIR", help="Where the table and the records are.")] = Path("docs"),
+) -> None:
+    """A bitstream of the largest shipped model for each BOARD, on record; and the table of all boards."""
+    page = docs / "boards.md"
+    if not page.is_file():
+        raise InputError(f"{page}: not there; run this in the repository, or give --docs")
+    failed: CsHdlError | None = None
+    for name in boards or ():
+        try:
+            with Steps() as step:
+                _build(find_board(name), model=model, cycles=cycles, seed=seed, tries=tries, commit=commit, out=out,
+                       results=docs / "results", step=step)  # fmt: skip
+        except CsHdlError as error:
+            # The others may well do.
+            show_error(f"{name}: {error}")
+            failed = error
+    write_aside(page, with_table(page.read_text(), board_table(known_boards(), docs / "results")))
+    if failed is not None:
+        raise failed
+
+
+def largest_model(board: Board) -> tuple[str, Network]:
+    """The shipped model with the most multiplications that the planner finds room for; InputError where none fits."""
+    from cs_hdl.frontend.onnx import read_onnx
+    from cs_hdl.models import models
+    from cs_hdl.plan.planner import make_plan
+
+    networks = {model.name: read_onnx(model.path) for model in models()}
+    for name in sorted(networks, key=lambda name: -_weights(networks[name])):
+        try:
+            make_plan(networks[name], limits=board.limits)
+        except InputError:
+            continue
+        return name, networks[name]
+    raise InputError(f"{board.name}: no shipped model fits its {board.device}")
+
+
+def _weights(network: Network) -> int:
+    return sum(math.prod(layer.weights.shape) for layer, _ in network.weighted)
+
+
+def _build(
+    board: Board,
+    *,
+    model: str | None,
+    cycles: int | None,
+    seed: int,
+    tries: int,
+    commit: str,
+    out: Path,
+    results: Path,
+    step: Steps,
+) -> None:
+    from cs_hdl.emit.design import write_design
+    from cs_hdl.frontend.onnx import read_onnx
+    from cs_hdl.models import find_model
+    from cs_hdl.plan.planner import make_plan
+
+    step(f"{board.name}: packing and planning")
+    name, network = largest_model(board) if model is None else (model, read_onnx(find_model(model).path))
+    plan = make_plan(network, limits=board.limits, cycles=cycles)
+    design = out / f"{name}-{board.name}"
+    write_design(plan, design, source=f"the shipped model {name}", progress=step)
+    report = build_report(design, board.name, seed=seed, tries=tries, clock_mhz=None, progress=step)
+    bitstream = Path(report["bitstream"])
+    options = [*([] if model is None else ["--model", model]), *([] if cycles is None else ["--cycles", str(cycles)])]
+    content: dict[str, Any] = {
+        "command": " ".join(["scripts/boards", board.name, *options, "--seed", str(seed), "--tries", str(tries)]),
+        "commit": commit,
+        "model": name,
+        "digests": {"design.v": _digest(design / "design.v"), bitstream.name: _digest(bitstream)},
+        # A path of this machine says nothing to anybody else.
+        "report": report | {"bitstream": bitstream.name},
+    }
+    write_aside(results / "boards" / f"{board.name}.json", json.dumps(content, indent=1) + "\n")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Entry point of the script: errors end as those of cs-hdl do."""
+    import sys
+
+    try:
+        typer.run(board_table_command)
+    except CsHdlError as error:
+        show_error(str(error))
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

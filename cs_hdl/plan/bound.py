@@ -1,0 +1,78 @@
+"""What no plan can beat: the fewest cycles a word that the device's multipliers allow in any folding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cs_hdl.combine.packed import combine
+from cs_hdl.plan.build_stages import may_be_constants
+from cs_hdl.plan.candidates import candidate_cycles
+from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER
+from cs_hdl.plan.folding import least_multipliers
+from cs_hdl.plan.geometry import weight_geometry
+from cs_hdl.plan.planner import DeviceLimits, usable
+
+if TYPE_CHECKING:
+    from cs_hdl.combine.packed import Packed
+    from cs_hdl.network import Network
+    from cs_hdl.plan.geometry import Geometry
+
+__all__ = ["Bound", "fewest_cycles"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """No folding of fewer than ``cycles`` cycles a word fits the device: it would take at least ``multipliers`` of
+    them, or None where none of so few cycles exists. ``available`` are those that there can be."""
+
+    cycles: int
+    multipliers: int | None
+    available: int
+
+
+def fewest_cycles(network: Network, *, limits: DeviceLimits, mode: str | None = None) -> Bound:
+    """The bound for ``network`` on the device.
+
+    It takes every layer on its own, whatever comes in and goes out side by side, and counts nothing but multipliers;
+    so a plan that reaches it is optimal among our foldings, and one that does not may be.
+    """
+    available = limits.dsp or usable(limits)["LUT"] // LUTS_PER_MULTIPLIER
+    packed = combine(network, dense=mode == "dense")
+    candidates = candidate_cycles(packed)
+    low, high = 0, len(candidates) - 1
+    while low < high:
+        middle = (low + high) // 2
+        needed = _multipliers(packed, mode, candidates[middle])
+        if needed is not None and needed <= available:
+            high = middle
+        else:
+            low = middle + 1
+    needed = _multipliers(packed, mode, candidates[low - 1]) if low else None
+    return Bound(cycles=candidates[low], multipliers=needed, available=available)
+
+
+def _multipliers(packed: Packed, mode: str | None, cycles: int) -> int | None:
+    """The fewest that at most ``cycles`` cycles a word take; None where some layer cannot be that fast."""
+    total = 0
+    for layer, tensor in packed.network.weighted:
+        if may_be_constants(mode, layer, tensor) and _window_cycles(weight_geometry(layer, tensor)) <= cycles:
+            continue
+        sparse = tensor.winners is not None and mode not in ("sparse-dense", "dense")
+        entries = tensor.winners if sparse and tensor.winners is not None else tensor.shape[2]
+        needed = least_multipliers(
+            packed.layers[layer.name],
+            weight_geometry(layer, tensor),
+            entries=entries,
+            cycles=cycles,
+        )
+        if needed is None:
+            return None
+        total += needed
+    return total
+
+
+def _window_cycles(geometry: Geometry) -> int:
+    """The fewest cycles in which a window passes over a word."""
+    height, width = geometry.raster
+    return min(height * width, *map(geometry.wide_cycles, geometry.wide_columns()), height * width)

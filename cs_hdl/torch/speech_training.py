@@ -1,0 +1,238 @@
+"""One training of the speech network: resumable after each epoch, deterministic by its seed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cs_hdl.files import write_aside
+from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
+from cs_hdl.torch.speech_network import Variant, linear_classifier, speech_network
+from cs_hdl.torch.training import calibrate, fold_batch_norm
+from cs_hdl.torch.winners import update_boost_strength
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["Data", "SpeechRecipe", "accuracy", "data_digest", "predict_in_batches", "train_linear", "train_network"]
+
+#: Changes with whatever changes the results, so that no checkpoint of other code is gone on with.
+_VERSION = "1"
+_PACKAGES = ("torch", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechRecipe:
+    """How the networks are trained; all variants alike. The learning rate rises, then falls to 0 along a cosine."""
+
+    float_epochs: int = 8
+    quantised_epochs: int = 2
+    learning_rate: float = 2e-3
+    quantised_learning_rate: float = 3e-4
+    batch_size: int = 64
+    weight_decay: float = 1e-2
+    boost_strength: float = 1.5
+    #: The most that features are moved, in frames and in mel bands, and made louder or quieter (0..255).
+    shift_frames: int = 3
+    shift_bands: int = 1
+    gain: float = 15.0
+    #: Share of values beyond which a requantisation may cut off.
+    cut: float = 1e-3
+    calibration_clips: int = 512
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Data:
+    """Features uint8 ``[n, 32, 32, 1]`` and labels int64 ``[n]`` of each split."""
+
+    train: tuple[NDArray[np.uint8], NDArray[np.int64]]
+    validation: tuple[NDArray[np.uint8], NDArray[np.int64]]
+    test: tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+def data_digest(data: Data) -> str:
+    """SHA-256 over all features and labels."""
+    total = hashlib.sha256()
+    for images, labels in (data.train, data.validation, data.test):
+        total.update(images.tobytes() + labels.tobytes())
+    return total.hexdigest()
+
+
+def as_tensor(images: NDArray[np.uint8]) -> Tensor:
+    """uint8 ``[n, height, width, 1]`` as a tensor of bytes ``[n, 1, height, width]``."""
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+
+@torch.no_grad()
+def predict_in_batches(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Scores ``[n, 12]`` in inference mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    parts = [model(batch.float().to(device)).cpu().numpy() for batch in as_tensor(images).split(128)]
+    return np.concatenate(parts)
+
+
+def accuracy(scores: NDArray[Any], labels: NDArray[np.int64]) -> float:
+    """Share of words whose highest score (the first of equal ones) is the label's."""
+    return float(np.mean(scores.reshape(len(labels), -1).argmax(axis=1) == labels))
+
+
+def train_linear(data: Data, recipe: SpeechRecipe, *, seed: int) -> nn.Sequential:
+    """The linear classifier on the same features, trained as the networks are."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = linear_classifier()
+        loop = _Loop(model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed)
+        while loop.epoch < loop.epochs:
+            loop.run_epoch()
+    return model
+
+
+def train_network(
+    variant: Variant,
+    data: Data,
+    recipe: SpeechRecipe,
+    *,
+    seed: int,
+    cache: Path,
+    progress: Callable[[str, int, int, float], None],
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """(float, quantised) networks of ``variant``, each in inference mode on the CPU.
+
+    A checkpoint below ``cache`` is written after each epoch and gone on with where there is one of the same data,
+    recipe and versions. ``progress`` is called with the phase, its epoch, its number of epochs and the mean loss.
+    """
+    torch.set_num_threads(1)  # sums in one order, whatever the number of cores
+    key = {
+        "version": _VERSION, "variant": variant, "seed": seed, "recipe": asdict(recipe), "data": data_digest(data),
+        "packages": {package: version(package) for package in _PACKAGES},
+    }  # fmt: skip
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    stem = cache / f"{variant}-seed{seed}-{digest}"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = speech_network(variant, boost_strength=recipe.boost_strength)
+        loop = _Loop(model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed)
+        _fit(loop, stem.with_name(f"{stem.name}-float.pt"), lambda *rest: progress(f"{variant}, float", *rest))
+        quantised = fold_batch_norm(_copy(model, variant))
+        clips = as_tensor(data.train[0][:: max(1, len(data.train[0]) // recipe.calibration_clips)]).float()
+        calibrate(quantised, clips, quantile=1 - recipe.cut)
+        loop = _Loop(
+            quantised, data, recipe,
+            learning_rate=recipe.quantised_learning_rate, epochs=recipe.quantised_epochs, seed=seed + 1_000_000,
+        )  # fmt: skip
+        path = stem.with_name(f"{stem.name}-quantised.pt")
+        _fit(loop, path, lambda *rest: progress(f"{variant}, quantised", *rest))
+    return model.cpu().eval(), quantised.cpu().eval()
+
+
+def _copy(model: nn.Sequential, variant: Variant) -> nn.Sequential:
+    """A second network with the same weights, without boosting."""
+    copy = speech_network(variant)
+    state = {name: value for name, value in model.state_dict().items() if not name.endswith("boost_strength")}
+    copy.load_state_dict(state, strict=False)
+    return copy
+
+
+def _fit(loop: _Loop, path: Path, progress: Callable[[int, int, float], None]) -> None:
+    loop.load(path)
+    while loop.epoch < loop.epochs:
+        loss = loop.run_epoch()
+        loop.save(path)
+        progress(loop.epoch, loop.epochs, loss)
+
+
+class _Loop:
+    """The state of one training: model, optimiser, schedule, generator and the epochs done."""
+
+    def __init__(
+        self, model: nn.Module, data: Data, recipe: SpeechRecipe, *, learning_rate: float, epochs: int, seed: int
+    ) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.to(self.device)
+        self.recipe = recipe
+        self.images, self.labels = as_tensor(data.train[0]), torch.from_numpy(data.train[1])
+        self.epoch, self.epochs = 0, epochs
+        self.generator = torch.Generator().manual_seed(seed)
+        groups = _parameter_groups(model, learning_rate)
+        self.optimiser = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=recipe.weight_decay)
+        steps = epochs * -(-len(self.labels) // recipe.batch_size)
+        rates = [group["lr"] for group in groups]
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, rates, max(1, steps), pct_start=0.15)
+
+    def run_epoch(self) -> float:
+        """Once over the training split; gives the mean loss."""
+        self.model.train()
+        order = torch.randperm(len(self.labels), generator=self.generator)
+        total = 0.0
+        for indices in order.split(self.recipe.batch_size):
+            batch = _altered(self.images[indices], self.recipe, self.generator).to(self.device)
+            target = self.labels[indices].to(self.device)
+            loss = functional.cross_entropy(self.model(batch), target)
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            self.schedule.step()
+            total += float(loss.detach()) * len(indices)
+        self.model.apply(update_boost_strength)
+        self.epoch += 1
+        return total / len(order)
+
+    def save(self, path: Path) -> None:
+        """All that going on needs."""
+        buffer = io.BytesIO()
+        state = {
+            "epoch": self.epoch, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(), "generator": self.generator.get_state(),
+        }  # fmt: skip
+        torch.save(state, buffer)
+        write_aside(path, buffer.getvalue())
+
+    def load(self, path: Path) -> None:
+        """Go on from ``path``, where there is a whole checkpoint."""
+        try:
+            state = torch.load(path, weights_only=True, map_location=self.device)
+        except Exception:  # absent or damaged: from the beginning
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"].cpu())
+        self.epoch = int(state["epoch"])
+
+
+def _parameter_groups(model: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
+    """Sparse weights begin larger, for there are fewer of them: their steps are larger in the same proportion."""
+    rates: dict[nn.Parameter, float] = {}
+    for module in model.modules():
+        if isinstance(module, ComplementaryConv2d | ComplementaryLinear):
+            rates[module.weight] = learning_rate * math.sqrt(module.weight[0].numel() / module.nonzeros)
+    return [{"params": [p], "lr": rates.get(p, learning_rate)} for p in model.parameters()]
+
+
+def _altered(images: Tensor, recipe: SpeechRecipe, generator: torch.Generator) -> Tensor:
+    """Float features, each moved in time and in pitch (its edge repeated) and made louder or quieter at random."""
+    count, _, bands, frames = images.shape
+
+    def moved(size: int, most: int) -> Tensor:
+        by = torch.randint(-most, most + 1, (count, 1), generator=generator)
+        return (torch.arange(size) + by).clamp(0, size - 1)
+
+    rows, columns = moved(bands, recipe.shift_bands), moved(frames, recipe.shift_frames)
+    batch = torch.arange(count)[:, None, None]
+    shifted = images[:, 0][batch, rows[:, :, None], columns[:, None, :]].float()
+    gain = (torch.rand((count, 1, 1), generator=generator) * 2 - 1) * recipe.gain
+    return (shifted + gain).round().clamp(0, 255)[:, None]

@@ -1,0 +1,207 @@
+"""Trains the paper's speech network: ``python -m cs_hdl.torch.train_speech FOLDER`` (or ``scripts/train-speech``).
+
+Dense, sparse-dense and sparse-sparse networks for each seed, a checkpoint after each epoch below
+``build/train-speech/``, so that a run that was stopped goes on where it was. Every network is exported to ONNX and its
+integers are measured by the golden model, as the hardware computes them. The sparse-sparse network of the best
+integer validation accuracy (on a tie the lower seed) is shipped; the test split is only reported. Writes, below the
+root: ``cs_hdl/models/gsc-trained.onnx``, ``docs/results/speech-training.json`` and the tables of ``docs/speech.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import statistics
+import sys
+import time
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from cs_hdl.datasets.evaluation import load_labelled
+from cs_hdl.datasets.speech_commands import CLASSES, SpeechSplit
+from cs_hdl.errors import CsHdlError, InputError, ResultError
+from cs_hdl.files import write_aside
+from cs_hdl.frontend.onnx import read_onnx_model
+from cs_hdl.golden.dense import run_dense
+from cs_hdl.report.oracle import run_onnxruntime
+from cs_hdl.torch.onnx_export import to_onnx
+from cs_hdl.torch.speech_network import INPUT_SHAPE, VARIANTS, Variant
+from cs_hdl.torch.speech_tables import with_tables
+from cs_hdl.torch.speech_training import (
+    Data,
+    SpeechRecipe,
+    accuracy,
+    data_digest,
+    predict_in_batches,
+    train_linear,
+    train_network,
+)
+from cs_hdl.torch.to_integer import integer_network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["main"]
+
+COMMAND = "scripts/train-speech"
+NAME = "gsc-trained"
+_PACKAGES = ("torch", "numpy", "scipy", "onnx", "onnxruntime")
+_MEASURED: tuple[SpeechSplit, ...] = ("validation", "test")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train, measure, choose and write; returns the exit code."""
+    recipe = SpeechRecipe()
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Train the paper's speech network in three variants.")
+    parser.add_argument("data", type=Path, help="a Speech Commands folder, or one that scripts/make-speech made")
+    parser.add_argument("--seeds", type=int, default=2, help="so many, from 0 on (default: 2)")
+    parser.add_argument("--epochs", type=int, default=recipe.float_epochs, help="in float (default: %(default)s)")
+    parser.add_argument("--quantised-epochs", type=int, default=recipe.quantised_epochs, help="default: %(default)s")
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="only these (default: all three)"
+    )
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
+    parser.add_argument("--cache", type=Path, help="where checkpoints go (default: build/train-speech in the root)")
+    options = parser.parse_args(arguments)
+    try:
+        if min(options.seeds, options.epochs, options.quantised_epochs) < 1:
+            raise InputError("--seeds, --epochs and --quantised-epochs must be at least 1")
+        recipe = replace(recipe, float_epochs=options.epochs, quantised_epochs=options.quantised_epochs)
+        _run(options, recipe)
+    except CsHdlError as error:
+        print(f"{COMMAND}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
+    root: Path = options.root
+    page = root / "docs" / "speech.md"
+    if not page.is_file():
+        raise InputError(f"{root} is not the repository (docs/speech.md is not there): go there, or give --root")
+    cache = options.cache or root / "build" / "train-speech"
+    splits = {split: load_labelled(str(options.data), split=split) for split in get_args(SpeechSplit)}
+    data = Data(**{split: (found.words, found.labels) for split, found in splits.items()})
+    synthetic = splits["test"].name.startswith("synthetic")
+    source = "SYNTHETIC speech (eSpeak NG), not on recordings" if synthetic else f"the speech of {options.data.name}"
+    trained: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in options.variants}
+    for seed in range(options.seeds):
+        for variant in options.variants:
+            networks = train_network(variant, data, recipe, seed=seed, cache=cache, progress=_progress(seed))
+            trained[variant].append(_measured(variant, seed, networks, data, cache, source))
+            result = trained[variant][-1]["integer"]["validation"]
+            print(f"\rseed {seed}, {variant}: integers {result:.2%} on validation{' ' * 30}", file=sys.stderr)
+    linear = train_linear(data, recipe, seed=0)
+    candidates = trained.get("sparse-sparse", [])
+    shipped = max(candidates, key=lambda result: (result["integer"]["validation"], -result["seed"]), default=None)
+    record = {
+        "command": f"{COMMAND} {options.data.name} --seeds {options.seeds} --epochs {recipe.float_epochs} "
+        f"--quantised-epochs {recipe.quantised_epochs}"
+        + ("" if set(options.variants) == set(VARIANTS) else f" --variants {' '.join(options.variants)}"),
+        "data": {
+            "name": options.data.name,
+            "what": "synthetic speech (scripts/make-speech, eSpeak NG), not recordings"
+            if synthetic
+            else "Speech Commands folder",
+            "made_by": _maker(options.data),
+            "digest_of_features": data_digest(data),
+            "clips": {split: len(found.labels) for split, found in splits.items()},
+        },
+        "versions": {package: version(package) for package in _PACKAGES},
+        "recipe": asdict(recipe),
+        "linear_classifier": {s: accuracy(predict_in_batches(linear, getattr(data, s)[0]), getattr(data, s)[1])
+                              for s in _MEASURED},
+        "networks": {variant: [_without_model(result) for result in results] for variant, results in trained.items()},
+        "summary": {variant: _summary(results) for variant, results in trained.items()},
+        "shipped": shipped and {
+            "selection": "sparse-sparse, highest integer validation accuracy; on a tie the lower seed",
+            "seed": shipped["seed"],
+            "accuracy": shipped["integer"],
+            "sha256": hashlib.sha256(shipped["model"]).hexdigest(),
+        },
+    }  # fmt: skip
+    if shipped is not None:
+        write_aside(root / "cs_hdl" / "models" / f"{NAME}.onnx", shipped["model"])
+        print(f"shipped: seed {shipped['seed']}, {shipped['integer']['test']:.2%} on the test split", file=sys.stderr)
+    write_aside(root / "docs" / "results" / "speech-training.json", json.dumps(record, indent=1) + "\n")
+    write_aside(page, with_tables(page.read_text(), record))
+
+
+def _progress(seed: int) -> Any:
+    begin = time.monotonic()
+
+    def show(phase: str, epoch: int, epochs: int, loss: float) -> None:
+        elapsed = time.monotonic() - begin
+        print(
+            f"\rseed {seed}: {phase}, epoch {epoch} of {epochs}, loss {loss:.3f}, {elapsed:.0f} s   ",
+            end="", file=sys.stderr, flush=True,
+        )  # fmt: skip
+
+    return show
+
+
+def _measured(
+    variant: Variant, seed: int, networks: tuple[nn.Sequential, nn.Sequential], data: Data, cache: Path, source: str
+) -> dict[str, Any]:
+    """Accuracies (0..1) of float and integers by split, weights of each layer, and the ONNX file's bytes."""
+    floating, quantised = networks
+    network = integer_network(quantised, name=NAME, input_shape=INPUT_SHAPE)
+    model = to_onnx(
+        network,
+        output_name="scores",
+        outputs=len(CLASSES),
+        summary=f"speech network of arXiv 2112.13896, {variant}, trained on {source}",
+        metadata={"classes": list(CLASSES), "dataset": source},
+    ).SerializeToString(deterministic=True)
+    path = cache / f"{variant}-seed{seed}.onnx"
+    write_aside(path, model)
+    read = read_onnx_model(path)
+    integers = {split: run_dense(read.network, getattr(data, split)[0]) for split in _MEASURED}
+    few = data.test[0][:64]
+    theirs = run_onnxruntime(path, few, input_scale=read.input_scale)
+    if not np.array_equal(theirs, integers["test"][:64].reshape(len(few), -1) * read.output_scale):
+        raise ResultError(f"{path}: onnxruntime and the golden model differ")
+    return {
+        "seed": seed,
+        "float": {s: accuracy(predict_in_batches(floating, getattr(data, s)[0]), getattr(data, s)[1])
+                  for s in _MEASURED},
+        "integer": {split: accuracy(integers[split], getattr(data, split)[1]) for split in _MEASURED},
+        "layers": [
+            {"name": layer.name, "kernels": layer.out_channels, "weights": int(layer.weights.size),
+             "nonzero": int(np.count_nonzero(layer.weights))}
+            for layer, _ in read.network.weighted
+        ],
+        "model": model,
+    }  # fmt: skip
+
+
+def _without_model(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if key != "model"}
+
+
+def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation (None with a single seed) by kind and split."""
+
+    def spread(values: list[float]) -> dict[str, float | None]:
+        return {"mean": statistics.mean(values), "stdev": statistics.stdev(values) if len(values) > 1 else None}
+
+    kinds = ("float", "integer")
+    return {kind: {split: spread([r[kind][split] for r in results]) for split in _MEASURED} for kind in kinds}
+
+
+def _maker(folder: Path) -> Any:
+    """What a synthetic set says of itself, its list of speakers apart."""
+    try:
+        record = json.loads((folder / "synthesis.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return {"command": record.get("command"), "recipe": record["recipe"], "speakers": len(record["speakers"])}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

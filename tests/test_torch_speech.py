@@ -1,0 +1,104 @@
+"""The speech network's training: three variants on a few clips, gone on with where it stopped, on record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra: test)")
+
+from cs_hdl.combine.masks import lower_bound  # noqa: E402
+from cs_hdl.datasets.speech_commands import BACKGROUND, CLASSES, SAMPLE_RATE, WORDS, which_split  # noqa: E402
+from cs_hdl.errors import InputError  # noqa: E402
+from cs_hdl.frontend.onnx import read_onnx  # noqa: E402
+from cs_hdl.models.speech import random_speech_network  # noqa: E402
+from cs_hdl.torch.speech_network import VARIANTS, speech_network  # noqa: E402
+from cs_hdl.torch.speech_tables import BEGIN, END, with_tables  # noqa: E402
+from cs_hdl.torch.train_speech import main  # noqa: E402
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_structure(variant: str) -> None:
+    model = speech_network(variant)
+    layers = {name: module for name, module in model.named_children() if hasattr(module, "mask")}
+    expected = {"conv1": 3, "conv2": 100, "linear1": 80, "output": 1500}
+    if variant == "dense":
+        expected = {"conv1": 25, "conv2": 1600, "linear1": 1600, "output": 1500}
+    assert {name: layer.nonzeros for name, layer in layers.items()} == expected
+    assert [getattr(model, name).k for name in ("kwta1", "kwta2", "kwta3") if hasattr(model, name)] == (
+        [8, 8, 150] if variant == "sparse-sparse" else []
+    )
+    assert model(torch.rand(2, 1, 32, 32)).shape == (2, len(CLASSES))
+
+
+def test_masks_are_those_of_the_untrained_model() -> None:
+    """So that both take the same hardware."""
+    model = speech_network("sparse-sparse")
+    for layer in random_speech_network().layers:
+        if hasattr(layer, "weights") and layer.name != "output":
+            mask = getattr(model, layer.name).mask.numpy() != 0
+            assert np.array_equal(mask, layer.weights != 0)
+            assert lower_bound(mask.reshape(len(mask), -1)) <= 75
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A few clips of tones, each word another one, in all three splits."""
+    rng = np.random.default_rng(0)
+    names = [hashlib.sha1(str(i).encode()).hexdigest()[:8] for i in range(60)]
+    people = [next(n for n in names if which_split(n) == split) for split in ("train", "validation", "test")]
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    for index, word in enumerate((*WORDS, "bed")):
+        for person in people:
+            (tmp_path / "s" / word).mkdir(parents=True, exist_ok=True)
+            tone = 8000 * np.sin(2 * np.pi * (300 + 400 * index) * time) + rng.normal(0, 500, SAMPLE_RATE)
+            wavfile.write(tmp_path / "s" / word / f"{person}_nohash_0.wav", SAMPLE_RATE, tone.astype(np.int16))
+    (tmp_path / "s" / BACKGROUND).mkdir()
+    noise = rng.normal(0, 500, 2 * SAMPLE_RATE).astype(np.int16)
+    wavfile.write(tmp_path / "s" / BACKGROUND / "n.wav", SAMPLE_RATE, noise)
+    return tmp_path / "s"
+
+
+def test_the_command(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "speech.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    arguments = [str(folder), "--root", str(tmp_path), "--seeds", "1", "--epochs", "1", "--quantised-epochs", "1"]
+    assert main(arguments) == 0
+    assert "epoch 1 of 1" in capfd.readouterr().err
+    model = tmp_path / "cs_hdl" / "models" / "gsc-trained.onnx"
+    record = json.loads((tmp_path / "docs" / "results" / "speech-training.json").read_text())
+    assert record["shipped"]["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert set(record["summary"]) == set(VARIANTS) and record["data"]["clips"]["train"] == 12
+    assert record["command"] == "scripts/train-speech s --seeds 1 --epochs 1 --quantised-epochs 1"
+    network = read_onnx(model)
+    counts = {
+        layer.name: (layer.weights.reshape(len(layer.weights), -1) != 0).sum(axis=1) for layer, _ in network.weighted
+    }
+    assert counts["conv1"].max() <= 3 and counts["conv2"].max() <= 100 and counts["linear1"].max() <= 80
+    assert page.read_text().startswith("before\n") and "gsc-trained" in page.read_text()
+    # Again: nothing is trained, and the same comes out.
+    first = model.read_bytes()
+    assert main(arguments) == 0
+    assert "epoch" not in capfd.readouterr().err and model.read_bytes() == first
+
+
+def test_wrong_input_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["x", "--seeds", "0"], "must be at least 1"),
+        (["x", "--root", str(tmp_path)], "is not the repository"),
+    ):
+        assert main(arguments) == 2
+        error = capfd.readouterr().err
+        assert message in error and error.count("\n") == 1
+    with pytest.raises(InputError, match="must stand around the figures"):
+        with_tables("no marks", {})
