@@ -25,7 +25,7 @@ from cs_hdl.sweep.study import load_study
 #: Quick to synthesise, and no simulator in most tests: it takes most of the time.
 FIXED = '[fixed]\nmodel = "linear"\nin-features = 8\nout-features = 4\nscale = "1/2^6"\n'
 QUICK = "[run]\nsimulate = false\n" + FIXED
-_SECONDS = 180
+_SECONDS = 900
 
 
 def write(folder: Path, text: str) -> Path:
@@ -168,7 +168,7 @@ def test_stopped_in_the_middle_it_goes_on_where_it_was(tmp_path: Path, number: s
     process = start(study, out, "--jobs", "1")
     wait_for(lambda: "synthesise" in kept(out) or process.poll() is not None, "the first synthesis")
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=_SECONDS)
     assert process.returncode in (130, 143) and "Traceback" not in err
     points = results(out)["points"]
     done = [point["status"] for point in points].count("ok")

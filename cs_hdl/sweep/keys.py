@@ -18,17 +18,16 @@ from cs_hdl.sweep.study import Point, RunOptions
 __all__ = ["Surroundings", "find_surroundings", "prepare_key", "step_key"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-#: The code that a step runs, by folders and files of the package; whatever else changes, its results stay.
+#: The code that a step runs, by files and folders of the package; whatever else changes, its results stay.
 _CODE: dict[str, tuple[str, ...]] = {
     "prepare": (
-        "fixedpoint.py", "network", "frontend", "combine", "plan", "rtl", "emit", "models", "board/catalogue.py",
-        "board/devices.py", "commands/generate.py", "commands/parse.py", "commands/target.py", "sweep/steps.py",
+        "fixedpoint.py", "network", "frontend", "combine", "plan", "rtl", "emit", "models", "board", "sweep/steps.py",
+        "commands/generate.py", "commands/parse.py", "commands/target.py",
     ),
     "simulate": ("fixedpoint.py", "network", "golden", "simulate", "sweep/steps.py"),
-    "synthesise": ("build/alone.py", "build/synthesis.py", "build/cells"),
-    "route": ("build/alone.py", "build/synthesis.py", "build/cells", "build/output_registers.py",
-              "build/place_route.py"),
-    "estimate": ("estimate", "build/alone.py", "build/synthesis.py", "build/cells"),
+    "synthesise": ("build",),
+    "route": ("build",),
+    "estimate": ("estimate", "build"),
 }  # fmt: skip
 #: Data beside the package that count as code.
 _DATA = {"prepare": "boards", "simulate": "sim"}
