@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cs_hdl.commands.build import build_report
 from cs_hdl.commands.console import Steps
+from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
 from cs_hdl.simulate.simulate import check_result
 from cs_hdl.simulate.simulate import simulate as run_simulation
+
+if TYPE_CHECKING:
+    from cs_hdl.plan.plan import Plan
 
 __all__ = ["evidence"]
 
@@ -39,7 +45,6 @@ def evidence(
 ) -> None:
     """What a shipped model does on a board: simulated, placed and routed, on record."""
     from cs_hdl.commands.target import find_target
-    from cs_hdl.emit.design import write_design
     from cs_hdl.frontend.onnx import read_onnx
     from cs_hdl.models import find_model
     from cs_hdl.plan.planner import make_plan
@@ -52,7 +57,7 @@ def evidence(
     with Steps() as step:
         step("packing and planning")
         plan = make_plan(read_onnx(network_file), limits=target.limits)
-        manifest = write_design(plan, design, source=f"the shipped model {model}", progress=step)
+        manifest = _write_if_new(plan, design, source=f"the shipped model {model}", progress=step)
         simulation = run_simulation(design, random_count=words, progress=step)
         check_result(simulation)
         report = build_report(design, board, seed=seed, tries=tries, clock_mhz=None, jobs=jobs, progress=step)
@@ -79,6 +84,24 @@ def evidence(
     write_aside(results / f"{model}-{board}.json", json.dumps(content, indent=1) + "\n")
     if page is not None:
         write_aside(page, replace_table(page.read_text(), paper_table(content)))
+
+
+def _write_if_new(plan: Plan, design: Path, *, source: str, progress: Callable[[str], None]) -> dict[str, Any]:
+    """The manifest; the same design that is there already stays, with what was compiled for its simulation."""
+    from cs_hdl.emit.design import check_design, write_design
+
+    fresh = design.with_name(f"{design.name}.new")
+    manifest = write_design(plan, fresh, source=source, progress=progress)
+    try:
+        known = check_design(design)["sources"] == manifest["sources"]
+    except InputError:
+        known = False
+    if known:
+        shutil.rmtree(fresh)
+    else:
+        shutil.rmtree(design, ignore_errors=True)
+        fresh.rename(design)
+    return manifest
 
 
 def _digest(path: Path) -> str:
