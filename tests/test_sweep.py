@@ -162,6 +162,7 @@ def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capfd: Any) -> None:
     assert "another sweep is writing there" in capfd.readouterr().err
 
 
+@pytest.mark.slow_proof  # minutes on a busy machine
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_it_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
     study, out = write(tmp_path, QUICK + "[grid]\nseed = [1, 2, 3]\n"), tmp_path / "out"
@@ -210,6 +211,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow_proof  # minutes on a busy machine
 def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(
     tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:
