@@ -51,7 +51,15 @@ def without_times(content: dict[str, Any]) -> list[dict[str, Any]]:
 def start(study: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     """``cs-hdl sweep`` as a program of its own."""
     command = [sys.executable, "-m", "cs_hdl.cli", "sweep", str(study), "--out", str(out), *more]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Where the tests run in the background SIGINT is ignored, and so it would be in all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
 
 
 def wait_for(condition: Any, what: str) -> None:
@@ -162,7 +170,6 @@ def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capfd: Any) -> None:
     assert "another sweep is writing there" in capfd.readouterr().err
 
 
-@pytest.mark.slow_proof  # minutes on a busy machine
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle_it_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
     study, out = write(tmp_path, QUICK + "[grid]\nseed = [1, 2, 3]\n"), tmp_path / "out"
@@ -211,7 +218,6 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.slow_proof  # minutes on a busy machine
 def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(
     tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import zipfile
@@ -11,20 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cs_hdl.files import write_aside
+from cs_hdl.files import cache_root, write_aside, zipped
 
 __all__ = ["cache_folder", "digest_of", "fetch", "store"]
 
 #: Oldest entries go beyond so many: one of a full ECP5-85F takes some megabytes.
 _MOST_ENTRIES = 40
-#: Times of 1980, so that equal contents give equal files.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def cache_folder() -> Path:
     """``cs-hdl/build`` below $XDG_CACHE_HOME (normally ~/.cache)."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "cs-hdl" / "build"
+    return cache_root() / "build"
 
 
 def digest_of(parts: dict[str, Any]) -> str:
@@ -51,12 +47,9 @@ def fetch(key: str, folder: Path) -> bool:
 
 def store(key: str, folder: Path, names: list[str]) -> None:
     """Keep the files ``names`` of ``folder`` as the entry ``key``; a cache that cannot be written is no error."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), (folder / name).read_bytes(), zipfile.ZIP_DEFLATED)
+    archive = zipped(folder, names)
     with suppress(OSError):
-        write_aside(cache_folder() / f"{key}.zip", buffer.getvalue())
+        write_aside(cache_folder() / f"{key}.zip", archive)
         entries = sorted(cache_folder().glob("*.zip"), key=lambda path: path.stat().st_mtime)
         for path in entries[:-_MOST_ENTRIES]:
             path.unlink()

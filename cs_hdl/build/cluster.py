@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from cs_hdl.build.run import stop_tools
 from cs_hdl.build.synthesis import Netlist
 from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import InputError, ToolError
+from cs_hdl.files import unzip, zipped
 
 __all__ = ["RouteTask", "route_seeds"]
 
@@ -44,7 +43,7 @@ class RouteTask:
     @classmethod
     def of(cls, folder: Path, *, family: str, **rest: Any) -> RouteTask:
         """The task for ``top.json`` and the constraints in ``folder``."""
-        inputs = _zipped(folder, ("top.json", FAMILIES[family].constraints))
+        inputs = zipped(folder, ("top.json", FAMILIES[family].constraints))
         return cls(inputs=inputs, family=family, **rest)
 
 
@@ -72,8 +71,7 @@ def route_seeds(
             for count, future in enumerate(_dask().as_completed(futures), 1):
                 seed = futures[future]
                 folder = work / f"seed-{seed}"
-                with zipfile.ZipFile(io.BytesIO(future.result())) as archive:
-                    archive.extractall(folder)
+                unzip(future.result(), folder)
                 yield seed, folder
                 if count < len(seeds):
                     progress(f"placing and routing, {count} of {len(seeds)} seeds done, {where}")
@@ -115,8 +113,7 @@ def _route(task: RouteTask, seed: int) -> bytes:
         raise ToolError(f"a worker has {nextpnr.name} {nextpnr.version}, not {task.version} as here: install the same")
     with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
         folder = Path(name)
-        with zipfile.ZipFile(io.BytesIO(task.inputs)) as archive:
-            archive.extractall(folder)
+        unzip(task.inputs, folder)
         place_and_route(
             nextpnr,
             folder,
@@ -126,12 +123,4 @@ def _route(task: RouteTask, seed: int) -> bytes:
             family=family,
             clock_mhz=task.clock_mhz,
         )
-        return _zipped(folder, (family.config, *_OUTPUTS))
-
-
-def _zipped(folder: Path, names: tuple[str, ...]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.write(folder / name, name)
-    return buffer.getvalue()
+        return zipped(folder, (family.config, *_OUTPUTS))

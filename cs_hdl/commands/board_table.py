@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from pathlib import Path
@@ -13,9 +12,9 @@ import typer
 from cs_hdl.board.catalogue import boards as known_boards
 from cs_hdl.board.catalogue import find_board
 from cs_hdl.commands.build import build_report
-from cs_hdl.commands.console import Steps, show_error
+from cs_hdl.commands.console import Steps, run_command, show_error
 from cs_hdl.errors import CsHdlError, InputError
-from cs_hdl.files import write_aside
+from cs_hdl.files import file_digest, write_aside
 from cs_hdl.report.board_table import board_table, with_table
 
 if TYPE_CHECKING:
@@ -106,27 +105,12 @@ def _build(
         "commit": commit,
         "model": name,
         "cycles": cycles,
-        "digests": {"design.v": _digest(design / "design.v"), bitstream.name: _digest(bitstream)},
+        "digests": {"design.v": file_digest(design / "design.v"), bitstream.name: file_digest(bitstream)},
         # A path of this machine says nothing to anybody else.
         "report": report | {"bitstream": bitstream.name},
     }
     write_aside(results / "boards" / f"{board.name}.json", json.dumps(content, indent=1) + "\n")
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def main() -> None:
-    """Entry point of the script: errors end as those of cs-hdl do."""
-    import sys
-
-    try:
-        typer.run(board_table_command)
-    except CsHdlError as error:
-        show_error(str(error))
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(board_table_command)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-__all__ = ["Steps", "errors", "human_time", "output", "print_json", "show_error"]
+from cs_hdl.errors import CsHdlError
+
+__all__ = ["Steps", "errors", "human_time", "output", "print_json", "run_command", "show_error"]
 
 #: Where the output is no terminal it gets this width, so that no table is squeezed.
 _WIDTH = 100
@@ -38,6 +42,16 @@ def human_time(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def run_command(command: Callable[..., None]) -> NoReturn:
+    """Run the Typer ``command`` of a script of its own; errors end as those of cs-hdl do."""
+    try:
+        typer.run(command)
+    except CsHdlError as error:
+        show_error(str(error))
+        sys.exit(error.exit_code)
+    sys.exit(0)
 
 
 def show_error(message: str) -> None:

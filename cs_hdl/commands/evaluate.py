@@ -16,6 +16,7 @@ from rich.table import Table
 from cs_hdl.commands.console import Steps, human_time, output, print_json, show_error
 from cs_hdl.commands.tables import facts
 from cs_hdl.errors import InputError, ResultError
+from cs_hdl.report.comparison import right_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,14 +109,12 @@ def evaluate(
 
 def _read(model: str) -> tuple[Path, OnnxModel]:
     from cs_hdl.frontend.onnx import read_onnx_model
-    from cs_hdl.models import find_model, models
+    from cs_hdl.models import find_onnx, models
 
-    path = Path(model)
-    if path.suffix != ".onnx" and not path.exists():
-        names = [known.name for known in models()]
-        if model not in names:
-            raise InputError(f"{model}: neither an ONNX file nor a shipped model ({', '.join(names)})")
-        path = find_model(model).path
+    path = find_onnx(model)
+    if path is None:
+        names = ", ".join(known.name for known in models())
+        raise InputError(f"{model}: neither an ONNX file nor a shipped model ({names})")
     return path, read_onnx_model(path)
 
 
@@ -136,8 +135,7 @@ def _real(model: OnnxModel, outputs: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _accuracy(scores: NDArray[Any], labels: NDArray[np.int64]) -> dict[str, Any]:
-    flat = scores.reshape(len(labels), -1)
-    right = int(np.count_nonzero((flat[:, 0] if flat.shape[1] == 1 else flat.argmax(axis=1)) == labels))
+    right = int(np.count_nonzero(right_answers(scores, labels)))
     return {"accuracy": right / len(labels), "right": right, "words": len(labels)}
 
 

@@ -6,7 +6,6 @@ Writes ``docs/results/MODEL-BOARD.json``: ``{"command", "commit", "digests", "re
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cs_hdl.commands.build import build_report
-from cs_hdl.commands.console import Steps
+from cs_hdl.commands.console import Steps, run_command
 from cs_hdl.errors import InputError
-from cs_hdl.files import write_aside
+from cs_hdl.files import file_digest, write_aside
 from cs_hdl.simulate.simulate import check_result
 from cs_hdl.simulate.simulate import simulate as run_simulation
 
@@ -69,8 +68,8 @@ def evidence(
         "command": f"scripts/evidence {model} {board} --words {words} --seed {seed} --tries {tries} --jobs {jobs}",
         "commit": commit,
         "digests": {
-            "design.v": _digest(design / "design.v"),
-            "top.bit": _digest(design / "build" / board / "top.bit"),
+            "design.v": file_digest(design / "design.v"),
+            "top.bit": file_digest(design / "build" / board / "top.bit"),
         },
         # A path of this machine says nothing to anybody else.
         "report": report | {"bitstream": "top.bit"},
@@ -104,9 +103,5 @@ def _write_if_new(plan: Plan, design: Path, *, source: str, progress: Callable[[
     return manifest
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 if __name__ == "__main__":
-    typer.run(evidence)
+    run_command(evidence)

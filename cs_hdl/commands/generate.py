@@ -161,15 +161,14 @@ def read_network(model: str, given: dict[str, Any]) -> tuple[Network, str]:
 
 def _read_model(model: str) -> tuple[Network, str]:
     from cs_hdl.frontend.onnx import read_onnx
-    from cs_hdl.models import find_model, models
+    from cs_hdl.models import find_onnx, models
 
-    path = Path(model)
-    if path.suffix != ".onnx" and not path.exists():
-        if model not in (known.name for known in models()):
-            names = ", ".join(known.name for known in models())
-            raise InputError(f"{model}: no ONNX file, no shipped model ({names}), and neither conv nor linear")
-        return read_onnx(find_model(model).path), f"the shipped model {model}"
-    return read_onnx(path), path.name
+    path = find_onnx(model)
+    if path is None:
+        names = ", ".join(known.name for known in models())
+        raise InputError(f"{model}: no ONNX file, no shipped model ({names}), and neither conv nor linear")
+    shipped = path != Path(model)
+    return read_onnx(path), f"the shipped model {model}" if shipped else path.name
 
 
 def _describe(model: str, given: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from cs_hdl.board.catalogue import find_board
 from cs_hdl.commands.console import Steps, output, print_json
 from cs_hdl.commands.tables import facts, shape_text
 from cs_hdl.errors import InputError, ResultError
+from cs_hdl.frontend.arrays import load_array, save_array
 from cs_hdl.host.accelerator import DEFAULT_BAUD
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def run(
         raise InputError("--baud and --board exclude each other: a board has its baud rate")
     if timeout is not None and not timeout > 0:
         raise InputError(f"--timeout {timeout:g}: must be above 0")
-    words = None if input is None else _load(input)
+    words = None if input is None else load_array(input, what="input words")
     rate = baud or (DEFAULT_BAUD if board is None else find_board(board).serial.baud)
     with Steps() as step, contextlib.ExitStack() as stack:
         if simulate is not None:
@@ -89,15 +90,6 @@ def run(
         _show(content)
     if benchmark and content["benchmark"]["correct"] is False:
         raise ResultError("the board's own benchmark gave results that differ from the golden model's")
-
-
-def _load(path: Path) -> NDArray[Any]:
-    import numpy as np
-
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as .npy ({error})") from None
 
 
 def _stay(port: str, step: Steps, *, as_json: bool) -> None:
@@ -150,21 +142,13 @@ def _talk(
 
 
 def _infer(accelerator: Accelerator, words: NDArray[Any], result_file: Path | None) -> dict[str, Any]:
-    import io
-
-    import numpy as np
-
-    from cs_hdl.files import write_aside
-
     started = time.monotonic()
     results = accelerator.infer(words)
     seconds = time.monotonic() - started
     dtype = accelerator.identity.output_dtype
     results = results.astype(dtype if dtype in ("uint8", "int8", "uint16") else "int32")
     if result_file is not None:
-        buffer = io.BytesIO()
-        np.save(buffer, results, allow_pickle=False)
-        write_aside(result_file, buffer.getvalue())
+        save_array(result_file, results)
     return {
         "words": len(results),
         "seconds": round(seconds, 3),

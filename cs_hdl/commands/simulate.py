@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from cs_hdl.commands.console import Steps, human_time, output, print_json, show_error
 from cs_hdl.commands.tables import facts
 from cs_hdl.errors import InputError, ResultError
-from cs_hdl.files import write_aside
-from cs_hdl.frontend.arrays import load_array
+from cs_hdl.frontend.arrays import load_array, save_array
 from cs_hdl.simulate.simulate import SimulationResult, check_result
 from cs_hdl.simulate.simulate import simulate as run_simulation
 
@@ -57,9 +54,7 @@ def simulate(
             progress=step,
         )
     if output_file is not None:
-        buffer = io.BytesIO()
-        np.save(buffer, result.outputs, allow_pickle=False)
-        write_aside(output_file, buffer.getvalue())
+        save_array(output_file, result.outputs)
     if not json:
         show_simulation(result)
         check_result(result)

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cs_hdl.commands.console import Steps, show_error
+from cs_hdl.commands.console import Steps, run_command, show_error
 from cs_hdl.commands.sweep import run_study
-from cs_hdl.errors import CsHdlError, InputError
+from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
 
 __all__ = ["studies"]
@@ -86,14 +86,5 @@ def _masks(step: Callable[[str], None]) -> dict[str, Any]:
     return study_masks((*flat[0], *flat[1]), progress=step)
 
 
-def main() -> None:
-    """One line and its exit code for what a user can cause."""
-    try:
-        typer.run(studies)
-    except CsHdlError as error:
-        show_error(str(error))
-        sys.exit(error.exit_code)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(studies)

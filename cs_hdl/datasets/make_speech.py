@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from cs_hdl.datasets.speech_synthesis import Recipe, synthesise
-from cs_hdl.errors import CsHdlError, InputError
+from cs_hdl.errors import InputError
+from cs_hdl.script import run_script
 
 __all__ = ["main"]
 
@@ -24,21 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=default.clips_per_word, help="of each of the ten words")
     parser.add_argument("--other-clips", type=int, default=default.clips_per_other_word, help="of each other word")
     options = parser.parse_args(arguments)
-    try:
-        if options.seed < 0 or min(options.speakers, options.clips, options.other_clips) < 1:
-            raise InputError("--speakers, --clips and --other-clips must be at least 1, --seed at least 0")
-        recipe = Recipe(
-            seed=options.seed,
-            speakers=options.speakers,
-            clips_per_word=options.clips,
-            clips_per_other_word=options.other_clips,
-        )
-        synthesise(options.out, recipe, progress=_show)
-    except CsHdlError as error:
-        print(f"{COMMAND}: {error}", file=sys.stderr)
-        return error.exit_code
+    return run_script(COMMAND, lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.seed < 0 or min(options.speakers, options.clips, options.other_clips) < 1:
+        raise InputError("--speakers, --clips and --other-clips must be at least 1, --seed at least 0")
+    recipe = Recipe(
+        seed=options.seed,
+        speakers=options.speakers,
+        clips_per_word=options.clips,
+        clips_per_other_word=options.other_clips,
+    )
+    synthesise(options.out, recipe, progress=_show)
     print(f"\r{options.out}: made by eSpeak NG; synthetic speech, not recordings", file=sys.stderr)
-    return 0
 
 
 def _show(done: int, total: int) -> None:

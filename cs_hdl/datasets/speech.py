@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from scipy.io import wavfile
 from cs_hdl.datasets.mel import BANDS, FRAMES, log_mel
 from cs_hdl.datasets.speech_commands import SAMPLE_RATE, Clip, SpeechSplit, list_clips
 from cs_hdl.errors import InputError
-from cs_hdl.files import write_aside
+from cs_hdl.files import cache_root, write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +29,7 @@ _CHUNK = 128
 
 def cache_folder() -> Path:
     """Where features are kept: ``cs-hdl/features`` below ``XDG_CACHE_HOME`` or ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "cs-hdl" / "features"
+    return cache_root() / "features"
 
 
 def load_speech_split(

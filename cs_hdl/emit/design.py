@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cs_hdl.emit.manifest import make_manifest, read_manifest
 from cs_hdl.emit.verilog import check_module_name, emit_verilog
 from cs_hdl.errors import InputError
+from cs_hdl.files import file_digest
 from cs_hdl.plan.plan import save_plan
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def write_design(
         save_plan(plan, folder)
         progress("Verilog")
         (folder / "design.v").write_text(emit_verilog(Accelerator(plan), name=name))
-        digests = {file: _digest(folder / file) for file in _SOURCES}
+        digests = {file: file_digest(folder / file) for file in _SOURCES}
         manifest = make_manifest(plan, name=name, source=source, sources=digests)
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
         return manifest
@@ -107,7 +107,3 @@ def replace_folder(out: Path, fill: Callable[[Path], Any]) -> Any:
         # Anything that is not in its place by now is rubbish.
         if not (old.exists() and not out.exists()):
             shutil.rmtree(work, ignore_errors=True)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,19 +1,21 @@
-"""Reads the user's ``.npy`` files; whatever is wrong with one becomes a clear InputError."""
+"""The user's ``.npy`` files: whatever is wrong with one becomes a clear InputError; written whole or not at all."""
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cs_hdl.errors import InputError
+from cs_hdl.files import write_aside
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["load_array"]
+__all__ = ["load_array", "save_array"]
 
 
 def load_array(path: Path, *, what: str) -> NDArray[Any]:
@@ -33,3 +35,10 @@ def load_array(path: Path, *, what: str) -> NDArray[Any]:
             raise InputError(f"{path}: holds Python objects, which are refused; save numbers ({what})") from None
         raise InputError(f"{path}: a damaged .npy file ({error}); write the {what} again") from None
     return np.asarray(array)
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write ``array`` to ``path``, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_aside(path, buffer.getvalue())

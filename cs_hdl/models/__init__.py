@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 from cs_hdl.errors import InputError
 from cs_hdl.network import Tensor
 
-__all__ = ["Model", "find_model", "models"]
+__all__ = ["Model", "find_model", "find_onnx", "models"]
 
 _FOLDER = Path(__file__).resolve().parent
 
@@ -48,6 +48,14 @@ def find_model(name: str) -> Model:
     if name not in known:
         raise InputError(f"no shipped model is called {name!r}; there are: {', '.join(known)}")
     return known[name]
+
+
+def find_onnx(model: str) -> Path | None:
+    """The ONNX file that is meant by ``model``: a path (maybe of nothing), or a shipped model's; None for neither."""
+    path = Path(model)
+    if path.suffix == ".onnx" or path.exists():
+        return path
+    return next((known.path for known in models() if known.name == model), None)
 
 
 @cache

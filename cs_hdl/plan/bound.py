@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,16 +41,14 @@ def fewest_cycles(network: Network, *, limits: DeviceLimits, mode: str | None = 
     available = limits.dsp or usable(limits)["LUT"] // LUTS_PER_MULTIPLIER
     packed = combine(network, dense=mode == "dense")
     candidates = candidate_cycles(packed)
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high) // 2
-        needed = _multipliers(packed, mode, candidates[middle])
-        if needed is not None and needed <= available:
-            high = middle
-        else:
-            low = middle + 1
-    needed = _multipliers(packed, mode, candidates[low - 1]) if low else None
-    return Bound(cycles=candidates[low], multipliers=needed, available=available)
+
+    def enough(index: int) -> bool:
+        needed = _multipliers(packed, mode, candidates[index])
+        return needed is not None and needed <= available
+
+    first = bisect_left(range(len(candidates) - 1), True, key=enough)
+    needed = _multipliers(packed, mode, candidates[first - 1]) if first else None
+    return Bound(cycles=candidates[first], multipliers=needed, available=available)
 
 
 def _multipliers(packed: Packed, mode: str | None, cycles: int) -> int | None:

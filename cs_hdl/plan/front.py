@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -75,15 +76,12 @@ class _Drafts:
 
     def _first(self, limits: DeviceLimits | None) -> int:
         """The least index with a plan that fits, or the last; as the planner, it takes all slower ones to fit too."""
-        low, high = 0, len(self._candidates) - 1
-        while low < high:
-            middle = (low + high) // 2
-            point = self._at(middle)
-            if point is not None and (limits is None or fits(point.cost, limits)):
-                high = middle
-            else:
-                low = middle + 1
-        return low
+
+        def good(index: int) -> bool:
+            point = self._at(index)
+            return point is not None and (limits is None or fits(point.cost, limits))
+
+        return bisect_left(range(len(self._candidates) - 1), True, key=good)
 
     def fastest(self, limits: DeviceLimits) -> FrontPoint | None:
         point = self._at(self._first(limits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,16 +85,14 @@ def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = No
     if cycles is not None:
         return measure(_at_most(packed, mode, cycles, limits))
     candidates = candidate_cycles(packed)
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high) // 2
-        built = _build(packed, mode, candidates[middle], draft=True)
-        if built is not None and fits(built[1], limits):
-            high = middle
-        else:
-            low = middle + 1
+
+    def draft_fits(index: int) -> bool:
+        built = draft(packed, mode, candidates[index])
+        return built is not None and fits(built[1], limits)
+
+    first = bisect_left(range(len(candidates) - 1), True, key=draft_fits)
     built = None
-    for cycles in candidates[low:]:  # (packed in earnest, it may just fail to fit)
+    for cycles in candidates[first:]:  # (packed in earnest, it may just fail to fit)
         built = _build(packed, mode, cycles)
         if built is not None and fits(built[1], limits):
             return measure(built[0])

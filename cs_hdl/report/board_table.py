@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cs_hdl.errors import InputError
+from cs_hdl.report.marked import put_between
 
 if TYPE_CHECKING:
     from cs_hdl.board.catalogue import Board
@@ -75,8 +76,4 @@ def _line(board: Board, record: dict[str, Any] | None) -> str:
 
 def with_table(page: str, table: str) -> str:
     """``page`` with ``table`` between its two marks; InputError where they are missing."""
-    before, found, rest = page.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise InputError(f"docs/boards.md: the lines {BEGIN} and {END} must stand around the table")
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    return put_between(page, table, marks=(BEGIN, END), name="docs/boards.md", what="table")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LUTS_PER_MULTIPLIER", "DenseComparison", "accuracy", "compare_with_dense", "device_bounds"]
+__all__ = ["LUTS_PER_MULTIPLIER", "DenseComparison", "accuracy", "compare_with_dense", "device_bounds", "right_answers"]
 
 #: LUTs of an 8x8 multiplier without a DSP, taken to be few: Yosys 0.70 makes 271 LUT4s and 8 carry cells of one.
 LUTS_PER_MULTIPLIER = 186
@@ -84,8 +84,13 @@ def device_bounds(manifest: Mapping[str, Any], *, dsp: int, lut: int, clock_mhz:
     }
 
 
-def accuracy(outputs: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Share of the words whose largest output (the first of equal ones), or class index, is the label."""
+def right_answers(outputs: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """For each word whether its largest output (the first of equal ones), or its class index, is the label."""
     flat = outputs.reshape(len(outputs), -1)
     classes = flat[:, 0] if flat.shape[1] == 1 else flat.argmax(axis=1)
-    return float(np.mean(classes == labels))
+    return np.asarray(classes == labels)
+
+
+def accuracy(outputs: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Share of :func:`right_answers`."""
+    return float(np.mean(right_answers(outputs, labels)))

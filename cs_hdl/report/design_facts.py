@@ -17,7 +17,7 @@ from cs_hdl.errors import InputError, ToolError
 from cs_hdl.estimate.by_layer import cells_by_layer
 from cs_hdl.estimate.features import features_digest
 from cs_hdl.estimate.model import estimate_cells, load_coefficients
-from cs_hdl.files import write_aside
+from cs_hdl.files import read_record, write_aside
 from cs_hdl.plan.plan import load_plan
 from cs_hdl.report.occupancy import activities
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildFacts", "DesignFacts", "gather"]
 
+_AGAIN = "make it again"
 #: Shares of a critical path that nextpnr tells apart, in our words.
 _PATH_KINDS = {"clk-to-q": "register or memory", "logic": "logic", "setup": "set-up", "routing": "wire"}
 
@@ -97,7 +98,7 @@ def gather(folder: Path, *, board: str) -> DesignFacts:
         clock_mhz=builds[0].report["clock_mhz"] if builds else target.clock_mhz,
         available={"lut": limits.lut, "dsp": limits.dsp, "block_ram": limits.block_ram},
         simulation=_simulation(folder, notes),
-        evaluation=_json(folder / "evaluation.json"),
+        evaluation=read_record(folder / "evaluation.json", again=_AGAIN),
         builds=builds,
         notes=tuple(notes),
     )
@@ -139,7 +140,7 @@ def _kept_estimate(path: Path, key: str) -> dict[str, Cells] | None:
 
 
 def _simulation(folder: Path, notes: list[str]) -> dict[str, Any] | None:
-    found = _json(folder / "simulation.json")
+    found = read_record(folder / "simulation.json", again=_AGAIN)
     if found is None:
         notes.append(f"Not simulated yet: cs-hdl simulate {folder}")
     return found
@@ -148,7 +149,7 @@ def _simulation(folder: Path, notes: list[str]) -> dict[str, Any] | None:
 def _builds(folder: Path, notes: list[str]) -> list[BuildFacts]:
     found = []
     for path in sorted((folder / "build").glob("*/report.json")):
-        report = _json(path)
+        report = read_record(path, again=_AGAIN)
         if report is None:
             continue
         missing = {"board", "device", "fmax_mhz", "clock_mhz", "lut", "ff", "dsp", "block_ram"} - report.keys()
@@ -162,7 +163,7 @@ def _builds(folder: Path, notes: list[str]) -> list[BuildFacts]:
 
 def _critical_path(path: Path, report: Mapping[str, Any]) -> tuple[tuple[str, str, str, float], ...]:
     """The slowest path of the design's clock in nextpnr's report; nothing where that is absent."""
-    content = _json(path)
+    content = read_record(path, again=_AGAIN)
     try:
         if content is None:
             return ()
@@ -177,15 +178,3 @@ def _critical_path(path: Path, report: Mapping[str, Any]) -> tuple[tuple[str, st
         )
     except (KeyError, TypeError, ValueError, StopIteration):
         return ()  # (Another version of nextpnr; the page can do without.)
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict):
-            raise ValueError("not an object")
-        return content
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); make it again") from None

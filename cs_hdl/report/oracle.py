@@ -17,8 +17,10 @@ __all__ = ["run_onnxruntime"]
 _CHUNK = 64
 
 
-def run_onnxruntime(model: Path, words: NDArray[Any], *, input_scale: float) -> NDArray[Any]:
-    """The output of ``model``, ``[n, ...]`` as the graph has it, for ``words`` ``[n, height, width, channels]``.
+def run_onnxruntime(model: Path | bytes, words: NDArray[Any], *, input_scale: float) -> NDArray[Any]:
+    """The output of ``model`` (a file, or what one holds), ``[n, ...]`` as the graph has it.
+
+    ``words`` are ``[n, height, width, channels]``.
 
     ``words`` are the network's integers. A float input is given ``input_scale`` times these, an integer one these
     themselves (with its zero point where that is one of the accepted rewrites). Graph optimisation is off, so that
@@ -32,15 +34,16 @@ def run_onnxruntime(model: Path, words: NDArray[Any], *, input_scale: float) -> 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
+    file, name = (model, "the model") if isinstance(model, bytes) else (str(model), str(model))
     try:
-        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         feed = session.get_inputs()[0]
         values = _as_input(words, feed.type, len(feed.shape), input_scale)
         batch = feed.shape[0] if isinstance(feed.shape[0], int) else _CHUNK
         parts = [session.run(None, {feed.name: values[i : i + batch]})[0] for i in range(0, len(values), batch)]
     except Exception as error:  # onnxruntime's own classes, one for each status
         reason = " ".join(str(error).split())
-        raise InputError(f"{model}: onnxruntime refuses it ({reason})") from None
+        raise InputError(f"{name}: onnxruntime refuses it ({reason})") from None
     return np.concatenate([np.atleast_1d(part) for part in parts])
 
 

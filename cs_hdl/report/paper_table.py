@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cs_hdl.errors import InputError
 from cs_hdl.plan.planner import MODES, DeviceLimits, explain, make_plan
+from cs_hdl.report.marked import put_between
 
 if TYPE_CHECKING:
     from cs_hdl.network import Network
@@ -91,11 +92,8 @@ def paper_table(evidence: Mapping[str, Any]) -> str:
 
 
 def replace_table(page: str, table: str) -> str:
-    """``page`` with ``table`` between its two marks; ValueError where they are not there."""
-    parts = page.split(_MARK)
-    if len(parts) != 3:
-        raise ValueError(f"the page must have the line {_MARK} twice")
-    return f"{parts[0]}{_MARK}\n{table}\n{_MARK}{parts[2]}"
+    """``page`` with ``table`` between its two marks; InputError where they are not there."""
+    return put_between(page, table, marks=(_MARK, _MARK), name="the page", what="table")
 
 
 def _per(words: float | None, amount: float | None) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cs_hdl.errors import InputError
+from cs_hdl.files import read_record
 from cs_hdl.studies import plots
 
 __all__ = [
@@ -23,15 +22,7 @@ __all__ = [
 
 def load_record(path: Path) -> dict[str, Any] | None:
     """The record in ``path``; None where there is none. InputError where it is damaged."""
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text())
-        if not isinstance(content, dict):
-            raise ValueError("not an object")
-        return content
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); make it again: scripts/studies") from None
+    return read_record(path, again="make it again: scripts/studies")
 
 
 def tell_weights(record: Mapping[str, Any], path: Path, _: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["NETWORKS", "LayerShape", "mobilenet_v2", "resnet50"]
 
@@ -91,8 +91,6 @@ def _mobilenet_v2() -> Iterator[LayerShape]:
 
 
 def _counted(layers: Iterator[LayerShape]) -> tuple[LayerShape, ...]:
-    from dataclasses import replace
-
     counts: dict[LayerShape, int] = {}
     for layer in layers:
         counts[layer] = counts.get(layer, 0) + 1

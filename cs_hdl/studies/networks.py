@@ -7,6 +7,7 @@ are small beside the layers); weights are constants on the chip, which is what b
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -170,18 +171,16 @@ def _total(layers: Sequence[_Layer], cycles: int) -> Cost | None:
 def _device_entry(layers: Sequence[_Layer], limits: DeviceLimits) -> dict[str, Any]:
     """The fewest cycles a word that fit, and what keeps it from being faster; what is missing where nothing fits."""
     entry: dict[str, Any] = {"device": limits.name}
-    # More cycles never cost more, so halving finds the first rate that fits.
-    low, high = 0, len(_RATES)
-    while low < high:
-        middle = (low + high) // 2
-        total = _total(layers, _RATES[middle])
-        if total is not None and not _over(total, limits):
-            high = middle
-        else:
-            low = middle + 1
-    if low < len(_RATES):
-        best = _RATES[low]
-        faster = _total(layers, _RATES[low - 1]) if low else None
+
+    def fit(cycles: int) -> bool:
+        total = _total(layers, cycles)
+        return total is not None and not _over(total, limits)
+
+    # More cycles never cost more.
+    first = bisect_left(_RATES, True, key=fit)
+    if first < len(_RATES):
+        best = _RATES[first]
+        faster = _total(layers, _RATES[first - 1]) if first else None
         cost = _total(layers, best)
         assert cost is not None  # it fits
         entry |= {"fits": True, "cycles": best, "words_per_second": round(_CLOCK_MHZ * 1e6 / best, 2)}

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cs_hdl.board.catalogue import device_limits
+from cs_hdl.host.values import bytes_of
 from cs_hdl.plan.planner import usable
 
 if TYPE_CHECKING:
-    from cs_hdl.network import Network
+    from cs_hdl.network import Network, Tensor
 
 __all__ = ["LINKS", "scale_out"]
 
@@ -32,7 +33,7 @@ def scale_out(record: Mapping[str, Any], network: Network) -> dict[str, Any]:
     report = record["report"]
     rate = float(report["words_per_second"])
     used = {"LUT": report["lut"], "DSP": report["dsp"], "block RAM": report["block_ram"]}
-    into, out = _bytes(network.input.size, network.input.dtype), _bytes(network.output.size, network.output.dtype)
+    into, out = _bytes(network.input), _bytes(network.output)
     instances = []
     for name in _DEVICES:
         there = usable(device_limits(name))
@@ -54,7 +55,7 @@ def scale_out(record: Mapping[str, Any], network: Network) -> dict[str, Any]:
 def _cuts(network: Network, rate: float) -> Any:
     """For each place between two layers: bytes a word on the link, dense and as the pairs of a k-WTA."""
     for layer, tensor in zip(network.layers, network.tensors[1:], strict=True):
-        dense = _bytes(tensor.size, tensor.dtype)
+        dense = _bytes(tensor)
         pairs = None
         if tensor.winners is not None:
             bits = 8 + math.ceil(math.log2(tensor.shape[2]))
@@ -67,6 +68,6 @@ def _cuts(network: Network, rate: float) -> Any:
         }  # fmt: skip
 
 
-def _bytes(values: int, dtype: str) -> int:
-    bits = int("".join(character for character in dtype if character.isdigit()))
-    return values * bits // 8
+def _bytes(tensor: Tensor) -> int:
+    """On a link, every channel sent."""
+    return tensor.size * bytes_of(tensor.dtype)

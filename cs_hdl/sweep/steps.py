@@ -7,13 +7,10 @@ the user's or of a tool is such a dict too (``{"error", "exit_code"}``), anythin
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 import os
 import shutil
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cs_hdl.errors import CsHdlError
+from cs_hdl.files import file_digest, unzip, zipped
 from cs_hdl.sweep.study import RunOptions
 
 __all__ = ["STEPS", "Prepared", "estimate_step", "prepare", "route_step", "simulate_step", "synthesise_step"]
@@ -58,7 +56,7 @@ def prepare(options: Mapping[str, Any], files: Mapping[str, tuple[str, bytes]]) 
         except CsHdlError as error:
             # Paths of this machine say nothing to the user, and would make equal results differ.
             return Prepared(summary=_failure(error, started, hide=f"{folder}/"))
-        archive = _pack(folder / "design")
+        archive = zipped(folder / "design", _FILES)
     return Prepared(summary=summary | {"seconds": _since(started)}, archive=archive)
 
 
@@ -91,7 +89,7 @@ def _generate(options: dict[str, Any], out: Path) -> dict[str, Any]:
         "planned_dsp": planned["DSP"],
         "planned_block_ram": planned["block RAM"],
     }
-    digests = {file: hashlib.sha256((out / file).read_bytes()).hexdigest() for file in _FILES}
+    digests = {file: file_digest(out / file) for file in _FILES}
     return {"metrics": metrics, "digests": digests}
 
 
@@ -187,19 +185,10 @@ def _since(started: float) -> float:
     return round(time.monotonic() - started, 2)
 
 
-def _pack(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for file in _FILES:
-            archive.writestr(zipfile.ZipInfo(file), (folder / file).read_bytes(), zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
 @contextmanager
 def _unpacked(prepared: Prepared) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
-        with zipfile.ZipFile(io.BytesIO(prepared.archive)) as archive:
-            archive.extractall(name)
+        unzip(prepared.archive, Path(name))
         yield Path(name)
 
 

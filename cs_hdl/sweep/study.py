@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from cs_hdl.errors import InputError
+from cs_hdl.files import file_digest
 
 __all__ = ["OPTIONS", "Point", "RunOptions", "Study", "load_study"]
 
@@ -226,7 +227,7 @@ def _files(options: Mapping[str, Any], folder: Path, *, where: str) -> dict[str,
             continue
         path = folder / str(value)
         try:
-            found[name] = (path, hashlib.sha256(path.read_bytes()).hexdigest())
+            found[name] = (path, file_digest(path))
         except OSError as error:
             raise ValueError(f"{where}{name}: {path} cannot be read ({error.strerror})") from None
     return found

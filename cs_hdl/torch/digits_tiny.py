@@ -16,15 +16,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import torch
 from torch import nn
 
 from cs_hdl.datasets import Split, load_digits_split
 from cs_hdl.datasets.digits import CLASSES
-from cs_hdl.errors import CsHdlError, InputError, ResultError
+from cs_hdl.errors import InputError, ResultError
 from cs_hdl.files import write_aside
+from cs_hdl.report.comparison import accuracy
+from cs_hdl.report.oracle import run_onnxruntime
+from cs_hdl.script import run_script
 from cs_hdl.torch.digits_network import dense_network
 from cs_hdl.torch.digits_seed import versions
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
@@ -71,12 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=COMMAND, description="Train the shipped digits-tiny model from three seeds.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
     root = parser.parse_args(arguments).root
-    try:
-        _run(root)
-    except CsHdlError as error:
-        print(f"{COMMAND}: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run_script(COMMAND, lambda: _run(root))
 
 
 def _run(root: Path) -> None:
@@ -136,14 +133,11 @@ def _train(seed: int) -> bytes:
 
 def _accuracy(model: bytes, split: Split) -> float:
     """Of the exported integers, as onnxruntime computes them."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     images, labels = load_digits_split(split)
-    (scores,) = session.run(None, {"image": images.transpose(0, 3, 1, 2).astype(np.float32)})
+    scores = run_onnxruntime(model, images, input_scale=1.0)
     if len(scores) != len(labels):
         raise ResultError(f"onnxruntime gives {len(scores)} results for {len(labels)} images")
-    return float(np.mean(scores.argmax(axis=1) == labels))
+    return accuracy(scores, labels)
 
 
 if __name__ == "__main__":

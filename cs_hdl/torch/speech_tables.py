@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cs_hdl.errors import InputError
+from cs_hdl.report.marked import put_between
 
 __all__ = ["BEGIN", "END", "with_tables"]
 
@@ -13,11 +13,7 @@ BEGIN, END = "<!-- training: begin -->", "<!-- training: end -->"
 
 def with_tables(page: str, record: dict[str, Any]) -> str:
     """``page`` with new tables between its two marks; InputError where it lacks them."""
-    before, found, rest = page.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise InputError(f"docs/speech.md: the lines {BEGIN} and {END} must stand around the figures")
-    return f"{before}{BEGIN}\n{_tables(record)}\n{END}{after}"
+    return put_between(page, _tables(record), marks=(BEGIN, END), name="docs/speech.md", what="figures")
 
 
 def _tables(record: dict[str, Any]) -> str:

@@ -31,7 +31,6 @@ __all__ = [
     "Data",
     "Loop",
     "SpeechRecipe",
-    "accuracy",
     "data_digest",
     "predict_in_batches",
     "train_linear",
@@ -92,11 +91,6 @@ def predict_in_batches(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[n
     device = next(model.parameters()).device
     parts = [model(batch.float().to(device)).cpu().numpy() for batch in as_tensor(images).split(128)]
     return np.concatenate(parts)
-
-
-def accuracy(scores: NDArray[Any], labels: NDArray[np.int64]) -> float:
-    """Share of words whose highest score (the first of equal ones) is the label's."""
-    return float(np.mean(scores.reshape(len(labels), -1).argmax(axis=1) == labels))
 
 
 def train_linear(data: Data, recipe: SpeechRecipe, *, seed: int) -> nn.Sequential:

@@ -20,8 +20,10 @@ import numpy as np
 import torch
 
 from cs_hdl.datasets import load_digits_split
-from cs_hdl.errors import CsHdlError, InputError
+from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
+from cs_hdl.report.comparison import accuracy
+from cs_hdl.script import run_script
 from cs_hdl.torch import integer
 from cs_hdl.torch.digits_network import CHANNELS, FEATURES, sparse_network
 from cs_hdl.torch.digits_seed import versions
@@ -75,19 +77,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each point (default: 1)")
     options = parser.parse_args(arguments)
-    try:
-        if options.seeds < 1:
-            raise InputError("--seeds must be at least 1")
-        if not (options.root / "docs" / "digits.md").is_file():
-            raise InputError(f"{options.root} is not the repository: go there, or give --root")
-        _run(options.root, options.seeds)
-    except CsHdlError as error:
-        print(f"{COMMAND}: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run_script(COMMAND, lambda: _run(options.root, options.seeds))
 
 
 def _run(root: Path, seeds: int) -> None:
+    if seeds < 1:
+        raise InputError("--seeds must be at least 1")
+    if not (root / "docs" / "digits.md").is_file():
+        raise InputError(f"{root} is not the repository: go there, or give --root")
     torch.set_num_threads(1)  # sums in one order, whatever the number of cores
     points: list[dict[str, Any]] = []
     for index, point in enumerate(POINTS, start=1):
@@ -100,7 +97,7 @@ def _run(root: Path, seeds: int) -> None:
                 "accuracy": accuracies,
             }
         )
-        mean = np.mean([accuracy["test"] for accuracy in accuracies])
+        mean = np.mean([shares["test"] for shares in accuracies])
         print(f"\r{index} of {len(POINTS)}: {point}: {mean:.2%}", file=sys.stderr)
     record = {
         "command": f"{COMMAND} --seeds {seeds}",
@@ -123,13 +120,13 @@ def _accuracy(point: Point, seed: int, cache: Path) -> dict[str, float]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     network = _train(point, seed)
-    accuracy = {}
+    shares = {}
     for split in ("validation", "test"):
         images, labels = load_digits_split("test" if split == "test" else "validation")
         sums, _ = integer.evaluate(network, images.transpose(0, 3, 1, 2))
-        accuracy[split] = float(np.mean(sums.argmax(axis=1) == labels))
-    write_aside(path, json.dumps({"key": key, "accuracy": accuracy}))
-    return accuracy
+        shares[split] = accuracy(sums, labels)
+    write_aside(path, json.dumps({"key": key, "accuracy": shares}))
+    return shares
 
 
 def _train(point: Point, seed: int) -> integer.IntegerNetwork:

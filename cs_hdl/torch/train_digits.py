@@ -24,8 +24,12 @@ from onnx import numpy_helper
 
 from cs_hdl.datasets import load_digits_split
 from cs_hdl.datasets.digits import SPLIT_RULE
-from cs_hdl.errors import CsHdlError, InputError, ResultError
+from cs_hdl.errors import InputError, ResultError
 from cs_hdl.files import write_aside
+from cs_hdl.report.comparison import accuracy
+from cs_hdl.report.marked import put_between
+from cs_hdl.report.oracle import run_onnxruntime
+from cs_hdl.script import run_script
 from cs_hdl.torch.digits_seed import Configuration, SeedResult, digest, train_seed, versions
 
 __all__ = ["main"]
@@ -45,12 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=COMMAND, description="Train the shipped digits model from five seeds.")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
     root = parser.parse_args(arguments).root
-    try:
-        _run(root)
-    except CsHdlError as error:
-        print(f"{COMMAND}: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run_script(COMMAND, lambda: _run(root))
 
 
 def _run(root: Path) -> None:
@@ -61,14 +60,15 @@ def _run(root: Path) -> None:
     results = []
     for seed in SEEDS:
         results.append(train_seed(seed, configuration, cache, _progress(seed)))
-        accuracy = results[-1].integer_sparse["validation"]
-        print(f"\rseed {seed}: integer model {accuracy:.2%} on the validation split{' ' * 30}", file=sys.stderr)
+        share = results[-1].integer_sparse["validation"]
+        print(f"\rseed {seed}: integer model {share:.2%} on the validation split{' ' * 30}", file=sys.stderr)
     shipped = select(results)
     record = _record(configuration, results, shipped)
     _check_against_onnxruntime(shipped)
     write_aside(root / "cs_hdl" / "models" / "digits.onnx", shipped.model)
     write_aside(root / "docs" / "results" / "digits-training.json", json.dumps(record, indent=2) + "\n")
-    write_aside(page, _with_figures(page.read_text(), record))
+    figures = put_between(page.read_text(), _figures(record), marks=(BEGIN, END), name="docs/digits.md", what="figures")
+    write_aside(page, figures)
     print(f"shipped: seed {shipped.seed}, {shipped.integer_sparse['test']:.2%} on the test split", file=sys.stderr)
 
 
@@ -85,15 +85,11 @@ def select(results: list[SeedResult]) -> SeedResult:
 
 
 def _check_against_onnxruntime(result: SeedResult) -> None:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(result.model, options, providers=["CPUExecutionProvider"])
     for split, expected in result.integer_sparse.items():
         images, labels = load_digits_split(split)  # type: ignore[arg-type]
-        (scores,) = session.run(None, {"image": images.transpose(0, 3, 1, 2).astype(np.float32)})
-        accuracy = float(np.mean(scores.argmax(axis=1) == labels))
-        if accuracy != expected:
-            raise ResultError(f"seed {result.seed}: {split} {expected:.4%}, but onnxruntime gives {accuracy:.4%}")
+        share = accuracy(run_onnxruntime(result.model, images, input_scale=1.0), labels)
+        if share != expected:
+            raise ResultError(f"seed {result.seed}: {split} {expected:.4%}, but onnxruntime gives {share:.4%}")
 
 
 def _record(configuration: Configuration, results: list[SeedResult], shipped: SeedResult) -> dict[str, Any]:
@@ -142,14 +138,6 @@ def _layers(model: bytes) -> list[dict[str, Any]]:
                 }
             )
     return layers
-
-
-def _with_figures(page: str, record: dict[str, Any]) -> str:
-    before, found, rest = page.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise InputError(f"docs/digits.md: the lines {BEGIN} and {END} must stand around the figures")
-    return f"{before}{BEGIN}\n{_figures(record)}\n{END}{after}"
 
 
 def _figures(record: dict[str, Any]) -> str:

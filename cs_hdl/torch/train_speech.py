@@ -24,18 +24,19 @@ import numpy as np
 
 from cs_hdl.datasets.evaluation import load_labelled
 from cs_hdl.datasets.speech_commands import CLASSES, SpeechSplit
-from cs_hdl.errors import CsHdlError, InputError, ResultError
+from cs_hdl.errors import InputError, ResultError
 from cs_hdl.files import write_aside
 from cs_hdl.frontend.onnx import read_onnx_model
 from cs_hdl.golden.dense import run_dense
+from cs_hdl.report.comparison import accuracy
 from cs_hdl.report.oracle import run_onnxruntime
+from cs_hdl.script import run_script
 from cs_hdl.torch.onnx_export import to_onnx
 from cs_hdl.torch.speech_network import INPUT_SHAPE, VARIANTS, Variant
 from cs_hdl.torch.speech_tables import with_tables
 from cs_hdl.torch.speech_training import (
     Data,
     SpeechRecipe,
-    accuracy,
     data_digest,
     predict_in_batches,
     train_linear,
@@ -68,19 +69,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
     parser.add_argument("--cache", type=Path, help="where checkpoints go (default: build/train-speech in the root)")
     options = parser.parse_args(arguments)
-    try:
-        if min(options.seeds, options.epochs, options.quantised_epochs) < 1:
-            raise InputError("--seeds, --epochs and --quantised-epochs must be at least 1")
-        recipe = replace(recipe, float_epochs=options.epochs, quantised_epochs=options.quantised_epochs)
-        _run(options, recipe)
-    except CsHdlError as error:
-        print(f"{COMMAND}: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    recipe = replace(recipe, float_epochs=options.epochs, quantised_epochs=options.quantised_epochs)
+    return run_script(COMMAND, lambda: _run(options, recipe))
 
 
 def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     root: Path = options.root
+    if min(options.seeds, options.epochs, options.quantised_epochs) < 1:
+        raise InputError("--seeds, --epochs and --quantised-epochs must be at least 1")
     page = root / "docs" / "speech.md"
     if not page.is_file():
         raise InputError(f"{root} is not the repository (docs/speech.md is not there): go there, or give --root")
