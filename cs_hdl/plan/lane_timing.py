@@ -91,8 +91,9 @@ def lanes_times(plan: Plan, stage: LanesStage, times: Times) -> Times:
     layer = plan.network.layers[stage.layer]
     assert isinstance(layer, WeightLayer)
     packed = plan.packed.layers[layer.name]
-    # From a drain's step to its write into the reorder buffer; the command's register is the first lane's input.
-    tail = lanes.chain_latency + lanes.merge_latency + scale_latency(packed, lanes, layer.requantise)
+    # From the decision for a drain to its write into the reorder buffer, by way of a register; that of the command is
+    # the first lane's input.
+    tail = 1 + lanes.chain_latency + lanes.merge_latency + scale_latency(packed, lanes, layer.requantise)
     rows = _Rows(lanes, times)
     free_accumulate, drains = 0, [-1, -1]  # first free cycle; ends of the drains so far
     output_free = 0

@@ -238,8 +238,8 @@ class LanesPlan:
 
     @property
     def read_delay(self) -> int:
-        """Cycles from a command until the last lane of the last engine has read its entry."""
-        return self.lanes + self.engines * self.engine_delay + 2
+        """Cycles from the decision for a command until the last lane of the last engine has read its entry."""
+        return self.lanes + self.engines * self.engine_delay + 3
 
     @property
     def entry_width(self) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cs_hdl.plan.lanes import LanesPlan
 
 __all__ = [
+    "BEHIND_SLICE",
     "ArgMaxStage",
     "AverageStage",
     "ConstantsStage",
@@ -196,3 +197,8 @@ class DensifyStage(Stage):
     pairs: int
     lanes: int
     queue: int
+
+
+#: Stages with a register slice in front: whether they have room must not go back through them and what comes before in
+#: one cycle.
+BEHIND_SLICE = (LanesStage, LocalKWTAStage, GlobalKWTAStage, ThresholdKWTAStage)

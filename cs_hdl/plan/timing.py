@@ -20,6 +20,7 @@ from cs_hdl.plan.residual import branch_plans, flat_stages
 from cs_hdl.plan.scale import channel_scale
 from cs_hdl.plan.select import argmax_latency, densify_delay, global_kwta_latency, local_kwta_latency, threshold_search
 from cs_hdl.plan.stages import (
+    BEHIND_SLICE,
     ArgMaxStage,
     AverageStage,
     ConstantsStage,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure", "stage_times"]
 
-#: Cycles of the input border, the output border, a register slice behind a wide stage or before lanes, and a queue.
+#: Cycles of the input border, the output border, a register slice, and a queue.
 INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY, QUEUE_LATENCY = 1, 2, 1, 2
 #: Cycles of max-pooling with a running maximum: three steps and a queue.
 BLOCK_POOL_LATENCY = 3 + QUEUE_LATENCY
@@ -66,10 +67,12 @@ def measure(plan: Plan) -> Plan:
 
 def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     """When the beats of one word leave ``stage`` if they are offered to it at ``times``."""
+    if isinstance(stage, BEHIND_SLICE):
+        times = times + SLICE_LATENCY
     if isinstance(stage, ConstantsStage):
         return _constants_times(plan, stage, times) + QUEUE_LATENCY
     if isinstance(stage, LanesStage):
-        return lanes_times(plan, stage, times + SLICE_LATENCY)
+        return lanes_times(plan, stage, times)
     if isinstance(stage, PoolStage):
         if stage.running:
             return _last_of_blocks(stage, times) + BLOCK_POOL_LATENCY

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from cs_hdl.plan.lane_timing import row_needs
 from cs_hdl.rtl.lane import command_layout
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class LaneControl(wiring.Component):
 
     Members
     -------
-    command: registered; tag: what belongs to the drain in ``command``, in the same cycle.
+    command: registered, two cycles behind its decision; tag: what belongs to the drain in ``command``, in the same
+        cycle.
     row_written: high for a cycle when an input row is complete; space: a slot for a further row is free.
     slot_free: every reorder buffer can take one more position; reserve: one is taken, for a cycle, while
         ``reserve_short`` says that the group is the last of its row.
@@ -113,6 +115,35 @@ class LaneControl(wiring.Component):
         m.d.comb += line_end.eq(position_end & x_last)
         y, y_last = self._counter(m, "y", geometry.out[0], line_end)
 
+        available = self._rows(m, y=y, line_end=line_end)
+        bank = Signal()
+        running, row_running = Signal(), Signal()  # within what is drained at once; within an output row
+        bank_end = position_end if plan.spanning else pass_end
+        with m.If(step):
+            m.d.sync += [running.eq(~bank_end), row_running.eq(~line_end)]
+        m.d.comb += step.eq(running | (cleared & ~full.bit_select(bank, 1) & (row_running | available)))
+        with m.If(bank_end):
+            m.d.comb += set_full.bit_select(bank, 1).eq(1)
+            m.d.sync += bank.eq(~bank)
+        # What is decided here moves many registers: those of the places follow a cycle later.
+        decided = (
+            step,
+            step & ~running,
+            bank,
+            lane,
+            lane_last,
+            tap_end,
+            row_end,
+            position_end,
+            line_end,
+            x_last,
+            y_last,
+        )
+        later = [delayed(m, value, 1, name=f"later_{index}")[-1] for index, value in enumerate(decided)]
+        step, first, bank, lane, lane_last, tap_end, row_end, position_end, line_end, x_last, y_last = later
+        kernel_row = delayed(m, kernel_row, 1, name="later_kernel_row")[-1]
+        kernel_column = delayed(m, kernel_column, 1, name="later_kernel_column")[-1]
+
         # Where the window lies: memory word and column of its left edge, ring slot and row of its top.
         word_offset = Signal(range(max(plan.lane_columns * plan.lane_beats, 2)))
         with m.If(step & lane_last):
@@ -146,19 +177,9 @@ class LaneControl(wiring.Component):
             with m.If(position_end):
                 m.d.sync += base.eq(0)
 
-        available = self._rows(m, y=y, line_end=line_end)
-        bank = Signal()
-        running, row_running = Signal(), Signal()  # within what is drained at once; within an output row
-        bank_end = position_end if plan.spanning else pass_end
-        with m.If(step):
-            m.d.sync += [running.eq(~bank_end), row_running.eq(~line_end)]
-        m.d.comb += step.eq(running | (cleared & ~full.bit_select(bank, 1) & (row_running | available)))
-        with m.If(bank_end):
-            m.d.comb += set_full.bit_select(bank, 1).eq(1)
-            m.d.sync += bank.eq(~bank)
         m.d.sync += [
             command.valid.eq(step),
-            command.first.eq(step & ~running),
+            command.first.eq(first),
             command.bank.eq(bank),
             command.slot.eq((edge_slot + kernel_row) & (ring - 1)),
             command.row.eq(edge_row + kernel_row),
@@ -211,7 +232,7 @@ class LaneControl(wiring.Component):
             m.d.comb += ends_position.eq(step & cleared & position_end)
             _, short = self._counter(m, "drained_group", plan.row_groups, ends_position)
             m.d.comb += self.reserve_short.eq(short)
-            m.d.sync += self.tag.short.eq(short)
+            m.d.sync += self.tag.short.eq(delayed(m, short, 1, name="later_short")[-1])
         ready = full.bit_select(bank, 1) & (~starts_position | self.slot_free)
         m.d.comb += [
             step.eq(running | ~cleared | ready),
@@ -224,10 +245,15 @@ class LaneControl(wiring.Component):
             m.d.sync += bank.eq(~bank)
             with m.If(bank == 1):
                 m.d.sync += cleared.eq(1)
+        # (A cycle later, as the other half of the command.)
+        drain, drained, kid, bank, address = (
+            delayed(m, value, 1, name=f"later_drain_{index}")[-1]
+            for index, value in enumerate((step, step & cleared, kid, bank, address))
+        )
         m.d.sync += [
-            self.command.drain.eq(step),
+            self.command.drain.eq(drain),
             self.command.drain_bank.eq(bank),
             self.command.drain_kid.eq(kid),
-            self.tag.valid.eq(step & cleared),
+            self.tag.valid.eq(drained),
             self.tag.address.eq(address),
         ]

@@ -12,6 +12,7 @@ from cs_hdl.network import WeightLayer
 from cs_hdl.plan.build_stages import constants_graph
 from cs_hdl.plan.residual import branch_plans
 from cs_hdl.plan.stages import (
+    BEHIND_SLICE,
     ArgMaxStage,
     AverageStage,
     ConstantsStage,
@@ -73,6 +74,13 @@ class Chain(wiring.Component):
 
 def make_stage(plan: Plan, stage: Stage) -> Any:
     """The component of ``stage``: a stream ``i`` in, a stream ``o`` out."""
+    component = _component(plan, stage)
+    if isinstance(stage, BEHIND_SLICE):
+        return Chain(slice=RegisterSlice(component.i.payload.shape()), component=component)
+    return component
+
+
+def _component(plan: Plan, stage: Stage) -> Any:
     if isinstance(stage, ConstantsStage):
         return _constants(plan, stage)
     if isinstance(stage, LanesStage):
@@ -175,11 +183,10 @@ def _constants(plan: Plan, stage: ConstantsStage) -> Chain:
     return Chain(window=window, multiply=multiply)
 
 
-def _lanes(plan: Plan, stage: LanesStage) -> Chain:
-    """Lanes behind a register slice: whether they have room must not go back through a whole k-WTA in one cycle."""
+def _lanes(plan: Plan, stage: LanesStage) -> MultiplyLanes:
     layer = plan.network.layers[stage.layer]
     assert isinstance(layer, WeightLayer)
-    lanes = MultiplyLanes(
+    return MultiplyLanes(
         packed=plan.packed.layers[layer.name],
         plan=stage.lanes,
         biases=layer.bias.tolist(),
@@ -187,4 +194,3 @@ def _lanes(plan: Plan, stage: LanesStage) -> Chain:
         dtype=plan.network.tensors[stage.layer].dtype,
         output_dtype=plan.network.tensors[stage.layer + 1].dtype,
     )
-    return Chain(slice=RegisterSlice(lanes.i.payload.shape()), lanes=lanes)
