@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from cs_hdl.board.clock_meter import ClockMeter
 from cs_hdl.board.design_ports import DesignPorts
+from cs_hdl.board.largest_value import class_width
 from cs_hdl.board.serial_core import SerialCore
 from cs_hdl.board.uart import UartReceiver, UartTransmitter
 from cs_hdl.host.protocol import FRAME_BYTES
@@ -59,8 +60,8 @@ class BoardCore(wiring.Component):
     -------
     rx, tx:
         The serial lines.
-    busy, error:
-        For LEDs.
+    busy, error, largest:
+        For LEDs, see :class:`cs_hdl.board.serial_core.SerialCore`.
     """
 
     def __init__(
@@ -79,7 +80,10 @@ class BoardCore(wiring.Component):
         self._oscillator_khz = oscillator_khz
         self._timeout = timeout
         self._benchmark_words = max(1, benchmark_cycles // ports.cycles_per_word)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "error": Out(1)})
+        largest = class_width(values=ports.output_values, dtype=ports.identity.output_dtype)
+        super().__init__(
+            {"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "error": Out(1), "largest": Out(largest)}
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -105,6 +109,7 @@ class BoardCore(wiring.Component):
             self.tx.eq(transmitter.tx),
             self.busy.eq(core.busy),
             self.error.eq(core.error),
+            self.largest.eq(core.largest),
             core.clock_khz.eq(meter.khz),
         ]
         m.submodules.accelerator = Instance(

@@ -38,6 +38,11 @@ class DesignPorts:
     cycles_per_word: int
     identity: Identity
 
+    @property
+    def output_values(self) -> int:
+        """Values of a result."""
+        return math.prod(self.identity.output_shape)
+
     @classmethod
     def from_manifest(cls, manifest: dict[str, Any]) -> DesignPorts:
         """Raises InputError where a word or a result is too long for a frame of the serial link."""

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.board.frame_receiver import FrameReceiver
 from cs_hdl.board.frame_transmitter import FrameTransmitter
+from cs_hdl.board.largest_value import LargestValue
 from cs_hdl.board.result_reader import ResultReader
 from cs_hdl.board.self_benchmark import SelfBenchmark, figures_layout
 from cs_hdl.board.word_sender import WordSender
@@ -48,10 +49,14 @@ class SerialCore(wiring.Component):
         The clock, for the identity.
     busy, error:
         For LEDs: a request is being answered; the last request was refused.
+    largest:
+        For LEDs: where the largest value of the last result lies, see
+        :class:`cs_hdl.board.largest_value.LargestValue`.
     """
 
     def __init__(self, *, ports: DesignPorts, timeout: int, benchmark_words: int) -> None:
         self._ports, self._timeout, self._benchmark_words = ports, timeout, benchmark_words
+        self._largest = LargestValue(values=ports.output_values, dtype=ports.identity.output_dtype)
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
@@ -61,6 +66,7 @@ class SerialCore(wiring.Component):
                 "clock_khz": In(32),
                 "busy": Out(1),
                 "error": Out(1),
+                "largest": Out(self._largest.position.shape()),
             }
         )
 
@@ -71,6 +77,14 @@ class SerialCore(wiring.Component):
         m.submodules.transmitter = transmitter = FrameTransmitter()
         m.submodules.sender = sender = WordSender(bytes_per_beat=source.bytes_per_beat, beats=source.beats)
         m.submodules.reader = reader = ResultReader(bytes_per_beat=sink.bytes_per_beat, word_bytes=sink.word_bytes)
+
+        m.submodules.largest = largest = self._largest
+        m.d.comb += [
+            largest.start.eq(reader.start),
+            largest.byte.eq(reader.o.payload),
+            largest.take.eq(reader.o.valid & reader.o.ready),
+            self.largest.eq(largest.position),
+        ]
 
         # What a last beat holds beyond the word is never written, and stays 0.
         m.submodules.payload = payload = memory.Memory(

@@ -7,7 +7,7 @@ import importlib.util
 from typing import Any
 
 from amaranth.build import Attrs, Pins, Resource, ResourceError, Subsignal
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Module
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
@@ -17,7 +17,7 @@ from cs_hdl.board.clocks import Pll, add_pll
 from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.errors import ToolError
 
-__all__ = ["BoardTop", "make_platform"]
+__all__ = ["BoardTop", "has_leds", "make_platform"]
 
 #: Silence that ends a frame: longer than what a USB adapter leaves between two packets.
 _TIMEOUT_SECONDS = 0.02
@@ -57,6 +57,13 @@ def make_platform(board: Board) -> Any:
     return platform
 
 
+def has_leds(platform: Any, board: Board, count: int) -> bool:
+    """Whether ``board``, whose platform this is, has at least ``count`` single LEDs."""
+    return board.led not in (None, "rgb_led") and all(
+        (board.led, index) in platform.resources for index in range(count)
+    )
+
+
 class BoardTop(Elaboratable):
     """An elaboratable for ``platform.prepare``; the Verilog of the design is added by the build.
 
@@ -90,7 +97,10 @@ class BoardTop(Elaboratable):
         m.submodules.rx = rx = io.Buffer("i", lines.rx)
         m.submodules.tx = tx = io.Buffer("o", lines.tx)
         m.d.comb += [core.rx.eq(rx.i), tx.o.eq(core.tx)]
-        for index, light in enumerate((1, core.busy, core.error)):
+        lights = [Const(1), core.busy, core.error]
+        if has_leds(platform, self._board, len(lights) + len(core.largest)):
+            lights += core.largest
+        for index, light in enumerate(lights):
             led = self._led(platform, index)
             if led is not None:
                 m.submodules[f"led_{index}"] = buffer = io.Buffer("o", led)
@@ -107,7 +117,7 @@ class BoardTop(Elaboratable):
         m.submodules.reset_sync = ResetSynchronizer(~locked, domain="sync")
 
     def _led(self, platform: Any, index: int) -> Any:
-        """The port of the LED for 0 configured, 1 busy, 2 error, or None."""
+        """The port of the LED for 0 configured, 1 busy, 2 error, 3 and on the bits of the class, or None."""
         if self._board.led is None:
             return None
         if self._board.led != "rgb_led":
