@@ -42,10 +42,10 @@ def test_full_rate(shape, kernel, stride, columns):
     beats = shape[1] // columns
     taken = np.array(result.in_cycles).reshape(4, shape[0], beats)
     assert np.diff(taken[:, 0, 0]).tolist() == [dut.interval] * 3
-    # The window at the left edge comes a cycle after the beat that completes it, the others of the row behind it.
+    # The window at the left edge comes two cycles after the beat that completes it, the others of the row behind it.
     given = np.array(result.out_cycles).reshape(4, *geometry.out)
     rows = kernel[0] - 1 + stride * np.arange(geometry.out[0])
-    np.testing.assert_array_equal(given, taken[:, rows, :1] + 1 + np.arange(geometry.out[1]))
+    np.testing.assert_array_equal(given, taken[:, rows, :1] + 2 + np.arange(geometry.out[1]))
 
 
 @pytest.mark.parametrize("shape, kernel, stride, columns", CASES)

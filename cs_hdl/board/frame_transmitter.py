@@ -45,7 +45,9 @@ class FrameTransmitter(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.crc = checksum = crc.catalog.CRC32_ETHERNET(8).create()
-        m.d.comb += [checksum.data.eq(self.o.payload)]
+        # The checksum follows a cycle later: a byte may come a long way.
+        covers = Signal()
+        m.d.sync += [checksum.data.eq(self.o.payload), checksum.valid.eq(covers)]
         count = Signal(16)
 
         header = self.start.payload
@@ -65,7 +67,11 @@ class FrameTransmitter(wiring.Component):
                 m.d.sync += count.eq(0)
                 with m.If(self.start.valid):
                     m.next = "SYNC_0"
-            for (state, value, covered), following in zip(steps, [*(s[0] for s in steps[1:]), "DONE"], strict=True):
+            behind = {"PAYLOAD": "SETTLE", "CHECKSUM_3": "DONE"}
+            with m.State("SETTLE"):
+                m.next = "CHECKSUM_0"
+            for index, (state, value, covered) in enumerate(steps):
+                following = behind.get(state) or steps[index + 1][0]
                 with m.State(state):
                     if value is None:
                         m.d.comb += [
@@ -76,7 +82,7 @@ class FrameTransmitter(wiring.Component):
                     else:
                         m.d.comb += [self.o.payload.eq(value), self.o.valid.eq(1)]
                     with m.If(self.o.valid & self.o.ready):
-                        m.d.comb += checksum.valid.eq(int(covered))
+                        m.d.comb += covers.eq(int(covered))
                         if value is None:
                             m.d.sync += count.eq(count + 1)
                             with m.If(count == header.length - 1):

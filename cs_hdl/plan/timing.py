@@ -46,10 +46,12 @@ if TYPE_CHECKING:
 
     Times = NDArray[np.int64]
 
-__all__ = ["measure", "stage_times"]
+__all__ = ["WIDE_WINDOW_LATENCY", "measure", "stage_times"]
 
 #: Cycles of the input border, the output border, a register slice, and a queue.
 INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY, QUEUE_LATENCY = 1, 2, 1, 2
+#: Cycles from a beat to its first window where several columns are taken at once: a decision, and the move.
+WIDE_WINDOW_LATENCY = 2
 #: Cycles of max-pooling with a running maximum: three steps and a queue.
 BLOCK_POOL_LATENCY = 3 + QUEUE_LATENCY
 
@@ -178,7 +180,7 @@ def _wide_window_times(stage: ConstantsStage, times: Times) -> Times:
         row, beat = divmod(index, beats)
         windows = (columns if beat else columns - geometry.kernel[1] + 1) if row in last_rows else 0
         taken = max(int(offered), free)
-        result.append(taken + 1 + np.arange(windows, dtype=np.int64))
+        result.append(taken + WIDE_WINDOW_LATENCY + np.arange(windows, dtype=np.int64))
         free = taken + max(windows, 1)
     return np.concatenate(result)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -194,15 +194,23 @@ class LaneControl(wiring.Component):
         plan = self._plan
         needs = row_needs(plan.geometry)
         most = max(max(pair) for pair in needs)
-        layout = data.StructLayout({"need": range(most + 1), "release": range(most + 1)})
+        # How many more rows the next output row needs than this one, those that this one releases included.
+        following = [*needs[1:], needs[0]]
+        more = [free + after - need for (need, free), (after, _) in zip(needs, following, strict=True)]
+        layout = data.StructLayout({"more": range(max(more) + 1), "release": range(most + 1)})
         table = m.submodules.row_needs = Memory(
-            shape=layout, depth=max(2, len(needs)), init=[{"need": need, "release": free} for need, free in needs]
+            shape=layout,
+            depth=max(2, len(needs)),
+            init=[{"more": rise, "release": free} for rise, (_, free) in zip(more, needs, strict=True)],
         )
         read = table.read_port(domain="comb")
         m.d.comb += read.addr.eq(y)
         released = Signal(range(most + 1))
         m.d.comb += released.eq(read.data.release)
-        rows = Signal(range(plan.ring_rows + 1))  # complete and not released
+        # Rows that are complete and not released, less those that ``y`` needs: whether it may start is one register's
+        # bit, and the end of a row, which is known late, only chooses between two sums.
+        surplus = Signal(range(-most, plan.ring_rows + 1), init=-needs[0][0])
+        written = surplus + self.row_written
         used = Signal(range(plan.ring_rows + 1))  # complete and not yet read by the last lane
         release = Signal(range(most + 1))
         with m.If(line_end):
@@ -212,11 +220,12 @@ class LaneControl(wiring.Component):
             stage = Signal(range(most + 1), name=f"release_{cycle}")
             m.d.sync += stage.eq(late)
             late = stage
-        m.d.sync += [rows.eq(rows + self.row_written - release), used.eq(used + self.row_written - late)]
+        m.d.sync += [
+            surplus.eq(Mux(line_end, written - read.data.more, written)),
+            used.eq(used + self.row_written - late),
+        ]
         m.d.comb += self.space.eq(used != plan.ring_rows)
-        available = Signal()
-        m.d.comb += available.eq(rows >= read.data.need)
-        return available
+        return surplus >= 0
 
     def _drain(self, m: Module, *, full: Signal, clear_full: Signal, cleared: Signal) -> None:
         plan = self._plan

@@ -8,7 +8,9 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.plan.timing import WIDE_WINDOW_LATENCY
 from cs_hdl.rtl.primitives.delay_line import DelayLine
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.window import window_layout
 from cs_hdl.rtl.streams import value_shape, values_layout
 
@@ -37,9 +39,11 @@ class WideWindow(wiring.Component):
     i: ``values_layout(dtype, columns * channels)``, position by position, raster order.
     o: ``window_layout``, one for each output position.
 
-    Initiation interval: ``interval`` cycles a word. A window's last column is in the beat that was taken the
-    cycle before the first window of that beat.
+    Initiation interval: ``interval`` cycles a word. A window's last column is in the beat that was taken
+    ``LATENCY`` cycles before the first window of that beat: what is decided moves many registers, a cycle later.
     """
+
+    LATENCY = WIDE_WINDOW_LATENCY
 
     def __init__(self, *, geometry: Geometry, columns: int, channels: int, dtype: str) -> None:
         if any(geometry.padding) or geometry.stride[1] != 1:
@@ -76,24 +80,31 @@ class WideWindow(wiring.Component):
             shift.eq(move & busy),
         ]
         row_start, gives = self._place(m, step)
+        comes = Signal()  # a window, by what the cycle before decided
         with m.If(move):
-            m.d.sync += self.o.valid.eq(Mux(busy, 1, step & gives))
+            m.d.sync += [comes.eq(Mux(busy, 1, step & gives)), self.o.valid.eq(comes)]
         with m.If(shift):
             m.d.sync += [left.eq(left - 1), busy.eq(left != 1)]
         with m.If(step & gives):
             first = Mux(row_start, self._columns - kernel_width, self._columns - 1)
             m.d.sync += [left.eq(first), busy.eq(first != 0)]
 
-        # Each row has an enable of its own: one for all had the slowest wire of the whole engine.
+        # Each row has flags and an enable of its own: one for all had the slowest wire of the whole engine.
         for row, slab in enumerate(self._rows(m, step)):
             m.submodules[f"part_{row}"] = part = Module()
-            taps = self._hold(part, slab, step=step, shift=shift, row_start=row_start)
+            taps = self._hold(part, slab, move=move, step=step, shift=shift, row_start=row_start)
             for column, tap in enumerate(taps):
                 m.d.comb += self.o.payload.taps[row * kernel_width + column].as_value().eq(tap)
         return m
 
-    def _hold(self, m: Module, slab: Value, *, step: Value, shift: Value, row_start: Value) -> list[Signal]:
-        """A row's registers, which take a beat or shift by a column; returns the kernel's columns."""
+    def _hold(
+        self, m: Module, slab: Value, *, move: Value, step: Value, shift: Value, row_start: Value
+    ) -> list[Signal]:
+        """A row's registers, which take a beat or shift by a column a cycle later; returns the kernel's columns."""
+        (_, step), (_, shift), (_, row_start), (_, slab) = (
+            delayed(m, value, 1, name=name, enable=move, reset_less=True)
+            for name, value in (("step", step), ("shift", shift), ("row_start", row_start), ("slab", slab))
+        )
         kernel_width, width = self._geometry.kernel[1], value_shape(self._dtype).width * self._channels
         fresh = [slab[column * width : (column + 1) * width] for column in range(self._columns)]
         held = [
@@ -104,9 +115,9 @@ class WideWindow(wiring.Component):
             after: Value = held[column + 1] if column + 1 < len(held) else register
             on: Value = after if column < kernel_width - 1 else fresh[column - kernel_width + 1]
             first: Value = fresh[column] if column < self._columns else on
-            with m.If(step):
+            with m.If(move & step):
                 m.d.sync += register.eq(Mux(row_start, first, on))
-            with m.Elif(shift):
+            with m.Elif(move & shift):
                 m.d.sync += register.eq(after)
         return held[:kernel_width]
 
