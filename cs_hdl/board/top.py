@@ -99,7 +99,7 @@ class BoardTop(Elaboratable):
         m.d.comb += [core.rx.eq(rx.i), tx.o.eq(core.tx)]
         lights = [Const(1), core.busy, core.error]
         if has_leds(platform, self._board, len(lights) + len(core.largest)):
-            lights += core.largest
+            lights = [*lights, *core.largest]
         for index, light in enumerate(lights):
             led = self._led(platform, index)
             if led is not None:
