@@ -21,6 +21,7 @@ BOARD = find_board("ulx3s-85f")
 REPORT_KEYS = {
     "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "clock_source", "timing_met", "lut", "ff",
     "carry", "dsp", "block_ram", "available", "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
+    "slowest_ns",
 }  # fmt: skip
 #: A netlist of five carry cells and the PLL whose clocks a build looks for.
 NETLIST = json.dumps(
@@ -71,6 +72,8 @@ def test_a_real_bitstream(design):
     assert written["words_per_second"] == pytest.approx(
         written["clock_mhz"] * 1e6 / written["cycles_per_word"], rel=1e-5
     )
+    # nextpnr's own Fmax is the slowest of all paths that were told apart by stage.
+    assert max(written["slowest_ns"].values()) == pytest.approx(1000 / written["fmax_mhz"], abs=2e-3)
     assert 300 < written["lut"] < 3000 and 300 < written["ff"] < 2000
     assert written["available"] == {"lut": 83640, "ff": 83640, "dsp": 156, "block_ram": 208}
     assert steps == ["synthesis", "placing, seed 1", "routing, seed 1", "bitstream"]

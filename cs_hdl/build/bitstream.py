@@ -37,6 +37,7 @@ class BuildReport:
     ``clock_mhz`` is the clock that the bitstream really has, ``fmax_mhz`` what nextpnr reports for it after routing.
     ``clock_source`` is ``pll``, or ``oscillator`` where the design is slower than the PLL's slowest clock.
     ``seconds`` are those that each step took when it was done, which for a result from the cache was earlier.
+    ``slowest_ns`` is the slowest path after routing that ends in each stage, or in the ``board`` around them.
     """
 
     board: str
@@ -57,6 +58,7 @@ class BuildReport:
     seed: int
     tools: dict[str, str]
     seconds: dict[str, float]
+    slowest_ns: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
         """The object that is written to ``report.json``."""
@@ -205,4 +207,5 @@ def _report(
         seed=routed.seed,
         tools={name: tool.version for name, tool in parts.tools.items()},
         seconds=seconds,
+        slowest_ns=routed.slowest,
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cs_hdl.build.family import FAMILIES, Family
 from cs_hdl.build.run import run_tool
+from cs_hdl.build.slowest import condense_timings, net_of
 from cs_hdl.build.synthesis import Netlist
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ResultError, ToolError
@@ -33,13 +33,17 @@ _ICE40 = {
 
 @dataclass(frozen=True, kw_only=True)
 class Routed:
-    """A routed design: the two clocks' Fmax, the resources used and those that the device has."""
+    """A routed design: the two clocks' Fmax, the resources used and those that the device has.
+
+    ``slowest`` holds the nanoseconds of the slowest path in each stage, see :mod:`cs_hdl.build.slowest`.
+    """
 
     seed: int
     fmax_mhz: float
     serial_fmax_mhz: float
     used: dict[str, int]
     available: dict[str, int]
+    slowest: dict[str, float] = field(default_factory=dict)
 
 
 def device_options(device: str, *, package: str, speed: str) -> list[str]:
@@ -103,7 +107,8 @@ def place_and_route(
             progress("routing")
 
     progress("placing")
-    options = ["--json", "top.json", "--report", "nextpnr.json", "--seed", str(seed), "--timing-allow-fail"]
+    options = ["--json", "top.json", "--report", "nextpnr.json", "--detailed-timing-report"]
+    options += ["--seed", str(seed), "--timing-allow-fail"]
     options += _options(family, clock_mhz=clock_mhz)
     try:
         run_tool(nextpnr, [*device, *options], folder=folder, log="nextpnr.log", watch=watch)
@@ -114,6 +119,7 @@ def place_and_route(
                 "a word (--cycles), or take a smaller model"
             ) from None
         raise
+    condense_timings(folder / "nextpnr.json", netlist.design_clock)
     return read_report(folder / "nextpnr.json", seed=seed, netlist=netlist, family=family)
 
 
@@ -128,6 +134,7 @@ def read_report(path: Path, *, seed: int, netlist: Netlist, family: Family = FAM
             serial_fmax_mhz=_fmax(report["fmax"], netlist.serial_clock),
             used={kind: _used(kind, utilisation, netlist, family) for kind in _KINDS},
             available={kind: _available(kind, utilisation, family) for kind in _KINDS},
+            slowest=report.get("slowest", {}),
         )
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"{path.name}: not the report that a build expects of nextpnr ({error!r})") from None
@@ -144,13 +151,8 @@ def _available(kind: str, utilisation: dict[str, Any], family: Family) -> int:
     return int(utilisation.get(resource, {"available": 0})["available"])
 
 
-def _net(name: str) -> str:
-    """The net that nextpnr drove through a global buffer of its own."""
-    return re.sub(r"(\$SB_IO_IN)?(_\$glb_clk)?$", "", name.removeprefix("$glbnet$"))
-
-
 def _fmax(entries: dict[str, Any], names: tuple[str, ...]) -> float:
-    found = [entry["achieved"] for name, entry in entries.items() if _net(name) in names]
+    found = [entry["achieved"] for name, entry in entries.items() if net_of(name) in names]
     if len(found) != 1:
         raise ToolError(f"nextpnr reports the clocks {', '.join(entries)}: none of them is {' or '.join(names)}")
     return float(found[0])

@@ -73,7 +73,14 @@ def show_build(report: dict[str, Any]) -> None:
         "device": f"{report['device']} on {report['board']}",
         "clock": f"[bold]{report['clock_mhz']:.1f} MHz[/] (Fmax {report['fmax_mhz']:.1f} MHz), [green]timing met[/]",
         "rate": f"[bold]{report['words_per_second']:,.0f} words/s[/] at {report['cycles_per_word']:,} cycles a word",
+        "slowest": _slowest(report.get("slowest_ns", {})),
         "bitstream": f"[bold]{report['bitstream']}[/]",
         "time": ", ".join(f"{name} {human_time(value)}" for name, value in seconds.items()),
     }
-    console.print(facts(rows))
+    console.print(facts({name: text for name, text in rows.items() if text}))
+
+
+def _slowest(stages: dict[str, float], shown: int = 3) -> str:
+    """The stages that bound the clock, the slowest first."""
+    slowest = sorted(stages.items(), key=lambda entry: -entry[1])[:shown]
+    return ", ".join(f"{stage} {nanoseconds:.1f} ns" for stage, nanoseconds in slowest)
