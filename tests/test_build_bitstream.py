@@ -91,6 +91,7 @@ def best_of(design, **options):
     return build_bitstream(design, BOARD, seed=1, tries=2, progress=steps.append, **options), steps
 
 
+@pytest.mark.slow_proof
 def test_seeds_at_once_give_the_best_of_them(design, monkeypatch, tmp_path):
     pytest.importorskip("distributed", reason="Dask is missing")
     alone = [build_bitstream(design, BOARD, seed=seed) for seed in (1, 2)]

@@ -101,6 +101,7 @@ def test_qualities_by_hand() -> None:
     assert quality.own_snr_db == quality.snr_db == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.slow_proof
 def test_an_npz_and_the_simulated_hardware(tmp_path: Path, capfd: Any) -> None:
     pytest.importorskip("cocotb", reason="cocotb is not installed (extra: simulate)")
     words, labels = load_digits_split("validation")

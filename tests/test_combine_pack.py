@@ -48,7 +48,7 @@ def test_complementary_masks_are_packed_perfectly(kernels, positions, nonzeros, 
     assert bound == lower_bound(masks) <= len(sets)
 
 
-@settings(derandomize=True, deadline=None, max_examples=30)
+@settings(derandomize=True, deadline=None, max_examples=12)
 @given(st.integers(1, 24), st.integers(1, 20), st.floats(0, 1), st.integers(0, 99))
 def test_any_masks_are_packed_correctly(kernels, positions, density, seed):
     masks = np.random.default_rng(seed).random((kernels, positions)) < density

@@ -9,6 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from networks import LIMITS, random_bias, sparse_weights
 from residual_networks import random_residual
+from slow import quick_first
 from stream_harness import run_stream
 from test_plan_timing import computed
 from test_rtl_layer import check, check_speed
@@ -62,7 +63,7 @@ def planned(seed, slower):
     return make_plan(network, limits=LIMITS, mode=mode, cycles=fewest.cycles_per_word * slower)
 
 
-@pytest.mark.parametrize("seed", [3, 6, 10, 13, 16])
+@pytest.mark.parametrize("seed", quick_first([3, 6, 10, 13, 16], 3))
 def test_full_rate(seed):
     """Latency and cycles a word are the very numbers that the plan states."""
     check_speed(planned(seed, (1, 2, 5)[seed % 3]))
@@ -98,7 +99,7 @@ def deep_shortcut(*, swapped):
     return Network(name="deep", input=Tensor((5, 5, 2), "uint8"), layers=(layer,))
 
 
-@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("swapped", quick_first([False, True], 1))
 @pytest.mark.parametrize("mode", [None, "dense"])
 def test_whichever_branch_is_slower_the_other_waits(swapped, mode):
     plan = make_plan(deep_shortcut(swapped=swapped), limits=LIMITS, mode=mode)

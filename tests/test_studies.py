@@ -12,6 +12,7 @@ import pytest
 from cs_hdl import cli
 from cs_hdl.board.catalogue import device_limits
 from cs_hdl.commands import studies as command
+from cs_hdl.commands.console import run_command
 from cs_hdl.errors import InputError
 from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.models import find_model
@@ -160,6 +161,6 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
 def test_an_unknown_study_is_one_line(capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["studies", "--only", "no-such-study"])
     with pytest.raises(SystemExit) as caught:
-        command.main()
+        run_command(command.studies)
     err = capfd.readouterr().err
     assert caught.value.code == 2 and "no study of that name" in err and len(err.strip().splitlines()) == 1

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slow import quick_first
 
 from cs_hdl import cli
 from cs_hdl.sweep import keys
@@ -170,7 +171,7 @@ def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capfd: Any) -> None:
     assert "another sweep is writing there" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", quick_first([signal.SIGINT, signal.SIGTERM], 1))
 def test_stopped_in_the_middle_it_goes_on_where_it_was(tmp_path: Path, number: signal.Signals) -> None:
     study, out = write(tmp_path, QUICK + "[grid]\nseed = [1, 2, 3]\n"), tmp_path / "out"
     process = start(study, out, "--jobs", "1")
@@ -218,6 +219,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow_proof
 def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(
     tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:
