@@ -1,29 +1,23 @@
-"""The live page: its HTTP interface over a real socket, its files, and (where a browser is there) the page in it."""
+"""The live page with digits: its HTTP interface over a real socket, its files, and the page in a browser, if any."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import threading
-import urllib.error
-import urllib.request
 
 import numpy as np
 import pytest
+from live_page import SCRIPTS, TIMING, ask, browsed, identifiers, screenshots, served
 
 from cs_hdl.cli import run
-from cs_hdl.commands.live import load_samples
 from cs_hdl.errors import InputError
 from cs_hdl.frontend.kernel import LinearOptions, make_linear
 from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.golden.dense import run_dense, run_layers
-from cs_hdl.live.recogniser import Recogniser, Timing
-from cs_hdl.live.server import make_server
+from cs_hdl.live.digits import DigitsTask
+from cs_hdl.live.recogniser import Recogniser
+from cs_hdl.live.task import find_task
 from cs_hdl.models import find_model
-
-TIMING = Timing(latency_cycles=250, cycles_per_word=64, clock_mhz=50.0)
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +27,17 @@ def network():
 
 @pytest.fixture(scope="module")
 def address(network):
-    server = make_server(Recogniser(network, timing=TIMING), host="127.0.0.1", port=0, samples=load_samples())
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def ask(url: str, body: bytes | None = None) -> tuple[int, str, bytes]:
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=30) as response:
-            return response.status, response.headers["Content-Type"], response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers["Content-Type"], error.read()
+    with served(Recogniser(network, timing=TIMING), find_task(network)) as address:
+        yield address
 
 
 def test_what_the_page_is_told(address, network):
     status, _, body = ask(f"{address}/api/info")
     info = json.loads(body)
     assert status == 200 and info["network"] == "digits-tiny" and info["source"] == "golden model"
-    assert info["latency_cycles"] == 250 and info["clock_mhz"] == 50.0 and info["classes"] == 10
+    assert info["kind"] == "digits" and info["trained"] is True
+    assert info["latency_cycles"] == 250 and info["clock_mhz"] == 50.0 and info["clock_built"] is False
+    assert info["classes"] == list("0123456789")
     assert [(entry["winners"], entry["shape"]) for entry in info["k_wta"]] == [(4, [4, 4, 16])]
 
 
@@ -63,7 +46,7 @@ def test_an_image_gives_what_the_golden_model_gives(address, network):
     status, _, body = ask(f"{address}/api/infer", json.dumps({"pixels": image.reshape(-1).tolist()}).encode())
     answer = json.loads(body)
     wanted = run_dense(network, image).reshape(-1)
-    assert status == 200 and answer["scores"] == wanted.tolist() and answer["digit"] == int(wanted.argmax())
+    assert status == 200 and answer["scores"] == wanted.tolist() and answer["best"] == int(wanted.argmax())
     assert answer["agrees"] is None and answer["cycles"] == 250 and answer["microseconds"] == 5.0
     (group,) = answer["winners"]
     won = next(r for layer, r in zip(network.layers, run_layers(network, image), strict=True) if "KWTA" in layer.kind)
@@ -79,7 +62,7 @@ def test_a_test_image_is_recognised(address):
         sample = json.loads(body)
         assert status == 200
         _, _, body = ask(f"{address}/api/infer", json.dumps({"pixels": sample["pixels"]}).encode())
-        right += json.loads(body)["digit"] == sample["label"]
+        right += str(json.loads(body)["best"]) == sample["label"]
     assert right >= 8
 
 
@@ -105,13 +88,16 @@ def test_wrong_requests(address, path, body, status, message):
 def test_the_page_has_what_its_script_uses(address):
     status, kind, page = ask(f"{address}/")
     assert status == 200 and kind.startswith("text/html")
-    _, kind, script = ask(f"{address}/page.js")
-    assert kind.startswith("text/javascript")
+    scripts = b""
+    for name in SCRIPTS:
+        status, kind, script = ask(f"{address}/{name}")
+        assert status == 200 and kind.startswith("text/javascript")
+        scripts += script
     assert ask(f"{address}/page.css")[1].startswith("text/css")
-    ids = set(re.findall(r'id="(\w+)"', page.decode()))
-    assert set(re.findall(r'byId\("(\w+)"\)', script.decode())) == ids
+    there, used = identifiers(page.decode(), scripts.decode())
+    assert there == used | {"digits", "speech"}, "one of the two is shown"
     # Nothing comes from elsewhere.
-    assert b"http" not in page + script
+    assert not re.search(rb"https?:|[\"'(]//", page + scripts)
 
 
 class OtherBoard:
@@ -126,17 +112,20 @@ class OtherBoard:
 
 def test_a_board_that_disagrees_is_shown(network):
     recogniser = Recogniser(network, timing=TIMING, board=OtherBoard(network), source="board")
-    answer = recogniser.infer([3] * 64)
-    golden = Recogniser(network, timing=TIMING).infer([3] * 64)
+    word = DigitsTask().read(json.dumps({"pixels": [3] * 64}).encode())
+    answer = recogniser.infer(word)
+    golden = Recogniser(network, timing=TIMING).infer(word)
     assert answer["agrees"] is False and answer["scores"][0] == golden["scores"][0] + 1
 
 
-def test_networks_that_take_no_digits(capsys):
+def test_networks_of_neither_digits_nor_speech():
     network = make_linear(LinearOptions(in_features=12, out_features=5, weight_sparsity=0.75, seed=7))
-    with pytest.raises(InputError, match="takes 1x1x12 uint8; the page draws 8x8x1 uint8"):
-        Recogniser(network, timing=TIMING)
-    assert run(["live", "gsc"]) == 2
-    assert "the page draws 8x8x1 uint8" in capsys.readouterr().err
+    message = (
+        r"takes 1x1x12 uint8 and gives 5 values; accepted: 8x8x1 uint8 and 10 scores \(digits, digits-tiny\), "
+        r"32x32x1 uint8 and 12 scores \(speech: gsc\)$"
+    )
+    with pytest.raises(InputError, match=message):
+        find_task(network)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +133,7 @@ def test_networks_that_take_no_digits(capsys):
     [
         (["--simulate"], "digits: no design directory; a board needs one"),
         (["--simulate", "--port", "x"], "--simulate and --port exclude each other"),
+        (["--clips", "folder"], "--clips folder: digits recognises digits; clips are for a speech network (gsc)"),
         (["nothing"], "no shipped model is called 'nothing'"),
         (["--board", "ulx9"], "board ulx9: unknown"),
     ],
@@ -154,30 +144,16 @@ def test_wrong_options(arguments, message, capsys):
 
 
 def test_in_a_browser(address):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
-    with playwright.sync_playwright() as tools:
-        try:
-            # Playwright's own browser, or the system's; the sandbox refuses to be run by root.
-            system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-            browser = tools.chromium.launch(executable_path=system, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
-        problems = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto(address)
+    with browsed(address) as page:
         page.wait_for_selector(".bar.best")
         area = page.locator("#draw").bounding_box()
         page.mouse.move(area["x"] + 160, area["y"] + 40)
         page.mouse.down()
         page.mouse.move(area["x"] + 160, area["y"] + 280, steps=10)
         page.mouse.up()
-        page.wait_for_function("document.getElementById('digit').textContent === '1'", timeout=60_000)
+        page.wait_for_function("document.getElementById('best').textContent === '1'", timeout=60_000)
         assert page.locator(".bar").count() == 10 and page.locator(".cells i").count() == 16
-        page.click("#sample")
+        assert page.locator("#speech").is_hidden() and page.locator("#untrained").is_hidden()
+        page.click("#image")
         page.wait_for_function("document.getElementById('label').textContent !== ''")
-        if screenshot := os.environ.get("CS_HDL_LIVE_SCREENSHOT"):
-            page.screenshot(path=screenshot, full_page=True)
-        assert problems == []
-        browser.close()
+        screenshots(page, "digits")

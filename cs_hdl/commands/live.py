@@ -1,32 +1,37 @@
-"""``cs-hdl live``: a page in the browser where a digit is drawn and recognised."""
+"""``cs-hdl live``: a page in the browser where a digit is drawn, or a word is said, and recognised."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from cs_hdl.board.catalogue import find_board
 from cs_hdl.commands.console import Steps, output, print_json
 from cs_hdl.commands.target import DEFAULT_BOARD
-from cs_hdl.errors import InputError, ToolError
+from cs_hdl.errors import InputError
 
 if TYPE_CHECKING:
     from cs_hdl.live.recogniser import Timing
+    from cs_hdl.models import Model
     from cs_hdl.network import Network
 
-__all__ = ["live", "load_samples", "read_design"]
+__all__ = ["live", "read_network", "read_timing"]
 
 
 def live(
     design: Annotated[
-        str, typer.Argument(metavar="[DIR|NAME]", help="A design directory, or a shipped model.")
+        str,
+        typer.Argument(metavar="[DIR|NAME]", help="A design directory, or a shipped model: of digits or of speech."),
     ] = "digits",
+    clips: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Speech: a Speech Commands folder, for clips to try.")
+    ] = None,
     port: Annotated[str | None, typer.Option(help="Ask the board at this serial port.")] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="Ask the simulated board (needs DIR).")] = False,
     board: Annotated[str, typer.Option(help="The board, for its clock and baud rate.")] = DEFAULT_BOARD,
@@ -37,10 +42,11 @@ def live(
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, when the page is there.")] = False,
 ) -> None:
-    """Draw a digit in the browser: scores, winners of each k-WTA and cycles, of golden model, simulation or board."""
+    """Draw a digit or say a word in the browser: scores, winners and cycles, of golden model, simulation or board."""
     from cs_hdl.host import Accelerator
     from cs_hdl.live.recogniser import Recogniser
     from cs_hdl.live.server import make_server
+    from cs_hdl.live.task import find_task
     from cs_hdl.simulate.board import SIMULATED_TIMEOUT, simulated_board
 
     known = find_board(board)
@@ -51,7 +57,9 @@ def live(
         raise InputError(f"{design}: no design directory; a board needs one (cs-hdl generate {design} --out DIR)")
     with Steps() as step, contextlib.ExitStack() as stack:
         step(f"reading {design}")
-        network, timing = read_design(design, board)
+        network, model = read_network(design)
+        task = find_task(network, clips=clips)  # before it is planned or simulated, which takes longer
+        timing = read_timing(design, network, board)
         accelerator, source = None, "golden model"
         if simulate:
             assert folder is not None  # checked above
@@ -62,12 +70,20 @@ def live(
             step(f"asking {port}")
             accelerator = Accelerator(port, baud=known.serial.baud, design=folder)
             source = f"board at {port}"
-        recogniser = Recogniser(network, timing=timing, board=accelerator, source=source)
-        server = make_server(recogniser, host=host, port=http_port, samples=load_samples())
+        trained = model is None or model.trained
+        recogniser = Recogniser(
+            network,
+            timing=timing,
+            board=accelerator,
+            source=source,
+            summary="" if model is None else model.summary,
+            trained=trained,
+        )
+        server = make_server(recogniser, task, host=host, port=http_port)
         address = f"http://{host}:{server.server_address[1]}/"
-        step(f"the page is there ({source}); Ctrl-C ends it")
+        step(f"the page is there ({source}{'' if trained else ', UNTRAINED: random weights'}); Ctrl-C ends it")
         if json:
-            print_json({"address": address, "source": source, "network": network.name})
+            print_json({"address": address, "source": source, "network": network.name, "trained": trained})
             sys.stdout.flush()  # whoever waits for the address must get it
         else:
             output().print(address, soft_wrap=True)
@@ -77,32 +93,50 @@ def live(
             server.serve_forever()
 
 
-def read_design(design: str, board: str) -> tuple[Network, Timing]:
-    """The network of a design directory, or of a shipped model as it would be planned for ``board``; and its timing.
+def read_network(design: str) -> tuple[Network, Model | None]:
+    """The network of a design directory or of a shipped model; and the shipped model that it is, None for others."""
+    from cs_hdl.emit.design import check_design
+    from cs_hdl.frontend.onnx import read_onnx
+    from cs_hdl.models import find_model, models
+    from cs_hdl.network import load_network
+
+    folder = Path(design)
+    if not folder.is_dir():
+        model = find_model(design)
+        return read_onnx(model.path), model
+    check_design(folder)
+    network = load_network(folder / "network.npz")
+    known = [model for model in models() if model.name == network.name]
+    # A network of somebody else may have the same name.
+    return network, next((model for model in known if _same_weights(read_onnx(model.path), network)), None)
+
+
+def read_timing(design: str, network: Network, board: str) -> Timing:
+    """Cycles of a design directory, or of the plan that a shipped model's ``network`` would get for ``board``.
 
     The clock is that of the bitstream where one was built, otherwise the board's usual one.
     """
     from cs_hdl.commands.target import find_target
-    from cs_hdl.emit.design import check_design
-    from cs_hdl.frontend.onnx import read_onnx
-    from cs_hdl.live.recogniser import Timing, check_digits
-    from cs_hdl.models import find_model
-    from cs_hdl.network import load_network
+    from cs_hdl.emit.manifest import read_manifest
+    from cs_hdl.live.recogniser import Timing
     from cs_hdl.plan.planner import make_plan
 
-    clock = find_board(board).clock_mhz
+    built = None
     folder = Path(design)
     if folder.is_dir():
-        manifest = check_design(folder)
-        network = load_network(folder / "network.npz")
+        manifest = read_manifest(folder)
         latency, cycles = manifest["latency_cycles"], manifest["cycles_per_word"]
-        clock = _built_clock(folder / "build" / board / "report.json") or clock
+        built = _built_clock(folder / "build" / board / "report.json")
     else:
-        network = read_onnx(find_model(design).path)
-        check_digits(network)  # before it is planned, which takes longer
         plan = make_plan(network, limits=find_target(board=board, device=None).limits)
         latency, cycles = plan.latency_cycles, plan.cycles_per_word
-    return network, Timing(latency_cycles=latency, cycles_per_word=cycles, clock_mhz=clock)
+    clock = find_board(board).clock_mhz if built is None else built
+    return Timing(latency_cycles=latency, cycles_per_word=cycles, clock_mhz=clock, built=built is not None)
+
+
+def _same_weights(one: Network, other: Network) -> bool:
+    ours, theirs = ([layer.weights for layer, _ in network.weighted] for network in (one, other))
+    return len(ours) == len(theirs) and all(map(np.array_equal, ours, theirs))
 
 
 def _built_clock(report: Path) -> float | None:
@@ -112,17 +146,3 @@ def _built_clock(report: Path) -> float | None:
         return float(json.loads(report.read_text())["clock_mhz"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def load_samples() -> Callable[[int], Any]:
-    """Pixels and label of the test image with a number, from the first on again behind the last; None without any."""
-    from cs_hdl.datasets.digits import load_digits_split
-
-    try:
-        images, labels = load_digits_split("test")
-    except ToolError:
-        return lambda number: None
-    return lambda number: {
-        "pixels": images[number % len(images)].reshape(-1).tolist(),
-        "label": int(labels[number % len(labels)]),
-    }

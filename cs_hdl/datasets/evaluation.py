@@ -11,7 +11,7 @@ import numpy as np
 
 from cs_hdl.datasets.digits import load_digits_split
 from cs_hdl.datasets.speech import load_speech_split
-from cs_hdl.datasets.speech_commands import SpeechSplit
+from cs_hdl.datasets.speech_commands import SpeechSplit, name_of_set
 from cs_hdl.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def load_labelled(
         return LabelledWords(name=f"digits, {split} split", words=words, labels=labels)
     if path.is_dir():
         words, labels = load_speech_split(path, split, progress=progress)  # type: ignore[arg-type]
-        kind = "synthetic speech" if (path / "synthesis.json").is_file() else "speech"
-        return LabelledWords(name=f"{kind} in {path.name}, {split} split", words=words, labels=labels)
+        return LabelledWords(name=f"{name_of_set(path)}, {split} split", words=words, labels=labels)
     if path.suffix == ".npz":
         return _from_npz(path)
     raise InputError(f"--data {data}: give digits, a Speech Commands folder, or an .npz file with x and y")

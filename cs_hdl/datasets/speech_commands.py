@@ -17,7 +17,17 @@ import numpy as np
 
 from cs_hdl.errors import InputError
 
-__all__ = ["BACKGROUND", "CLASSES", "SAMPLE_RATE", "WORDS", "Clip", "SpeechSplit", "list_clips", "which_split"]
+__all__ = [
+    "BACKGROUND",
+    "CLASSES",
+    "SAMPLE_RATE",
+    "WORDS",
+    "Clip",
+    "SpeechSplit",
+    "list_clips",
+    "name_of_set",
+    "which_split",
+]
 
 SpeechSplit = Literal["train", "validation", "test"]
 SAMPLE_RATE = 16_000
@@ -52,6 +62,12 @@ def which_split(name: str, *, validation: float = 10.0, test: float = 10.0) -> S
     if percent < validation:
         return "validation"
     return "test" if percent < validation + test else "train"
+
+
+def name_of_set(folder: Path) -> str:
+    """What to call the data set in ``folder``: synthetic speech never passes for recordings."""
+    kind = "synthetic speech" if (folder / "synthesis.json").is_file() else "speech"
+    return f"{kind} in {folder.name}"
 
 
 def list_clips(folder: Path, split: SpeechSplit, *, seed: int = 59185) -> tuple[Clip, ...]:

@@ -1,1 +1,1 @@
-"""The browser page: draw a digit, see what the network makes of it."""
+"""The browser page: draw a digit or say a word, see what the network makes of it."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cs_hdl.errors import InputError
 from cs_hdl.golden.dense import run_layers
 from cs_hdl.network import GlobalKWTA, LocalKWTA
 
@@ -18,49 +17,49 @@ if TYPE_CHECKING:
     from cs_hdl.host import Accelerator
     from cs_hdl.network import Network
 
-__all__ = ["PIXELS", "Recogniser", "Timing", "check_digits"]
-
-#: Height and width of an image, and the darkest ink: the digits of scikit-learn.
-PIXELS, INK = 8, 16
+__all__ = ["Recogniser", "Timing"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Cycles from a word's first beat to its result's last, and between words; the clock that they count."""
+    """Cycles from a word's first beat to its result's last, and between words; the clock that they count.
+
+    ``built`` says whether the clock is that of a bitstream; otherwise it is assumed.
+    """
 
     latency_cycles: int
     cycles_per_word: float
     clock_mhz: float
-
-
-def check_digits(network: Network) -> None:
-    """InputError where ``network`` does not take images of digits."""
-    shape = network.input.shape
-    if shape != (PIXELS, PIXELS, 1) or network.input.dtype != "uint8":
-        text = "x".join(map(str, shape))
-        raise InputError(
-            f"{network.name}: takes {text} {network.input.dtype}; the page draws {PIXELS}x{PIXELS}x1 uint8 "
-            "(digits, digits-tiny)"
-        )
+    built: bool = False
 
 
 class Recogniser:
-    """Infers one image at a time; ``board`` (else the golden model) gives the scores, ``source`` says what that is.
+    """Infers one word at a time; ``board`` (else the golden model) gives the scores, ``source`` says what that is.
+
+    What a word means is not known here (a task of :mod:`cs_hdl.live.task` knows). ``summary`` is a line about the
+    network; ``trained`` is False where its weights are random, which the page must say.
 
     Which channels won is computed by the golden model in any case: a board gives nothing but results. Both must agree,
     and the answer says whether they do.
     """
 
     def __init__(
-        self, network: Network, *, timing: Timing, board: Accelerator | None = None, source: str = "golden model"
+        self,
+        network: Network,
+        *,
+        timing: Timing,
+        board: Accelerator | None = None,
+        source: str = "golden model",
+        summary: str = "",
+        trained: bool = True,
     ) -> None:
-        check_digits(network)
         self._network, self._timing, self._board, self._source = network, timing, board, source
+        self._summary, self._trained = summary, trained
         # A board answers one question after the other; the page may ask several at once.
         self._lock = threading.Lock()
 
     def describe(self) -> dict[str, Any]:
-        """What the page shows before anything is drawn."""
+        """What the page shows before it asks anything."""
         network = self._network
         winners = [
             {"name": layer.name, "winners": layer.winners, "shape": list(tensor.shape)}
@@ -70,18 +69,17 @@ class Recogniser:
         return {
             "network": network.name,
             "source": self._source,
-            "pixels": PIXELS,
-            "ink": INK,
-            "classes": network.output.size,
+            "summary": self._summary,
+            "trained": self._trained,
             "k_wta": winners,
             "cycles_per_word": self._timing.cycles_per_word,
             "latency_cycles": self._timing.latency_cycles,
             "clock_mhz": self._timing.clock_mhz,
+            "clock_built": self._timing.built,
         }
 
-    def infer(self, pixels: Any) -> dict[str, Any]:
-        """``pixels``: 64 integers 0..16, row by row. Raises InputError for anything else, and what the board raises."""
-        word = _image(pixels)
+    def infer(self, word: NDArray[np.uint8]) -> dict[str, Any]:
+        """Of ``word``, ``[1, *input shape]``: the word itself, scores, winners, time. Raises what the board raises."""
         started = time.monotonic()
         results = run_layers(self._network, word)
         scores = results[-1].reshape(-1).astype(np.int64)
@@ -93,8 +91,9 @@ class Recogniser:
             scores = given
         timing = self._timing
         return {
+            "word": word.reshape(-1).tolist(),
             "scores": scores.tolist(),
-            "digit": int(scores.argmax()),
+            "best": int(scores.argmax()),
             "agrees": agrees,
             "winners": self._winners(results),
             "cycles": timing.latency_cycles,
@@ -117,12 +116,3 @@ class Recogniser:
                     }
                 )
         return found
-
-
-def _image(pixels: Any) -> NDArray[np.uint8]:
-    count = PIXELS * PIXELS
-    if not isinstance(pixels, list) or len(pixels) != count:
-        raise InputError(f"pixels must be a list of {count} integers")
-    if not all(type(value) is int and 0 <= value <= INK for value in pixels):
-        raise InputError(f"pixels must be integers 0..{INK}")
-    return np.array(pixels, dtype=np.uint8).reshape(1, PIXELS, PIXELS, 1)

@@ -1,41 +1,38 @@
-"""A small HTTP server for the page: its files, and two questions that it asks."""
+"""A small HTTP server for the page: its files, and the questions that it asks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cs_hdl.errors import CsHdlError, InputError, ToolError
-from cs_hdl.live.recogniser import Recogniser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cs_hdl.live.recogniser import Recogniser
+    from cs_hdl.live.task import Task
 
 __all__ = ["make_server"]
 
 _FOLDER = Path(__file__).with_name("page")
 _FILES = {
     "/": ("index.html", "text/html"),
-    "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "results", "digits", "speech")},
 }
-#: An image is some hundred bytes.
-_MOST_BYTES = 10_000
 
 
-def make_server(recogniser: Recogniser, *, host: str, port: int, samples: Callable[[int], Any]) -> ThreadingHTTPServer:
-    """A server that is bound but not yet serving; port 0 takes a free one. ToolError where it cannot be bound.
-
-    ``samples`` gives the pixels and the label of the test image with a number (modulo how many there are), or None
-    where there are no test images.
-    """
+def make_server(recogniser: Recogniser, task: Task, *, host: str, port: int) -> ThreadingHTTPServer:
+    """A server that is bound but not yet serving; port 0 takes a free one. ToolError where it cannot be bound."""
 
     class Handler(_Handler):
         pass
 
-    Handler.recogniser = recogniser
-    Handler.samples = staticmethod(samples)
+    Handler.recogniser, Handler.task = recogniser, task
     try:
         return ThreadingHTTPServer((host, port), Handler)
     except OSError as error:
@@ -44,7 +41,7 @@ def make_server(recogniser: Recogniser, *, host: str, port: int, samples: Callab
 
 class _Handler(BaseHTTPRequestHandler):
     recogniser: Recogniser
-    samples: Callable[[int], Any]
+    task: Task
     server_version = "cs-hdl"
     protocol_version = "HTTP/1.1"
 
@@ -54,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
             name, kind = _FILES[path]
             self._send(HTTPStatus.OK, (_FOLDER / name).read_bytes(), f"{kind}; charset=utf-8")
         elif path == "/api/info":
-            self._json(HTTPStatus.OK, self.recogniser.describe() | {"samples": self.samples(0) is not None})
+            self._json(HTTPStatus.OK, self.recogniser.describe() | self.task.describe())
         elif path == "/api/sample":
             self._answer(lambda: self._sample(query))
         else:
@@ -65,15 +62,18 @@ class _Handler(BaseHTTPRequestHandler):
             length = int(self.headers.get("Content-Length", ""))
         except ValueError:
             length = -1
-        if not 0 <= length <= _MOST_BYTES:
+        if not 0 <= length <= self.task.most_bytes:
             self.close_connection = True  # what else comes is not read
-            self._json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": "a request of no, or of too great a length"})
+            self._json(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                {"error": f"a request of no, or of too great a length; accepted: at most {self.task.most_bytes} bytes"},
+            )
             return
         body = self.rfile.read(length)
         if self.path != "/api/infer":
             self._json(HTTPStatus.NOT_FOUND, {"error": f"{self.path}: not found"})
             return
-        self._answer(lambda: self.recogniser.infer(_pixels(body)))
+        self._answer(lambda: self.recogniser.infer(self.task.read(body)))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a page asks many times a second."""
@@ -82,10 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         name, _, number = query.partition("=")
         if name != "number" or not number.isdecimal():
             raise InputError("give ?number=N")
-        found = self.samples(int(number))
-        if found is None:
-            raise InputError("the test images come with scikit-learn: pip install 'cs-hdl[digits]'")
-        return found
+        return self.task.sample(int(number))
 
     def _answer(self, work: Callable[[], Any]) -> None:
         try:
@@ -106,13 +103,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.wfile.write(body)
-
-
-def _pixels(body: bytes) -> Any:
-    try:
-        content = json.loads(body)
-    except ValueError:
-        raise InputError("the request is not JSON") from None
-    if not isinstance(content, dict) or "pixels" not in content:
-        raise InputError('the request must be {"pixels": [...]}')
-    return content["pixels"]

@@ -26,7 +26,8 @@ class Model:
     ``path`` is the absolute path of its ONNX file; ``input`` has the shape (height, width,
     channels) and the integer dtype that the first QuantizeLinear gives; ``output`` the shape
     (1, 1, scores) and the dtype of the ONNX graph (a generated design gives the accumulators that
-    stand behind it); ``classes`` names the scores in their order; ``summary`` is one line.
+    stand behind it); ``classes`` names the scores in their order; ``dataset`` is what it was trained
+    on ("none..." where it was not); ``summary`` is one line.
     """
 
     name: str
@@ -34,7 +35,13 @@ class Model:
     input: Tensor
     output: Tensor
     classes: tuple[str, ...]
+    dataset: str
     summary: str
+
+    @property
+    def trained(self) -> bool:
+        """Whether its answers mean anything."""
+        return not self.dataset.startswith("none")
 
 
 def models() -> tuple[Model, ...]:
@@ -71,6 +78,7 @@ def _read(path: Path) -> Model:
             input=Tensor((height, width, channels), _input_dtype(model.graph)),
             output=Tensor((1, 1, scores), _dtype_name(model.graph.output[0].type.tensor_type.elem_type)),
             classes=tuple(properties["classes"]),
+            dataset=properties["dataset"],
             summary=model.doc_string,
         )
     except Exception as error:  # whatever onnx, json or the file system find wrong with it
