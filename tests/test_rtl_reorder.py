@@ -112,7 +112,7 @@ def run(channels, columns, depth, slots, lanes, *, count=9, wait=0.0, stall=0.0,
 @pytest.mark.parametrize("channels, columns, depth, slots, lanes", SIZES)
 def test_full_rate(channels, columns, depth, slots, lanes, block):
     driver, beats = run(channels, columns, depth, slots, lanes, block=block), -(-channels // lanes)
-    assert driver.out_cycles[0] == driver.last_writes[0] + (5 if block else 4)
+    assert driver.out_cycles[0] == driver.last_writes[0] + (6 if block else 4)
     for first in range(0, len(driver.out_cycles), beats):
         start = driver.out_cycles[first]
         assert driver.out_cycles[first : first + beats] == list(range(start, start + beats))

@@ -215,8 +215,8 @@ class LanesPlan:
 
     @property
     def spread_latency(self) -> int:
-        """Cycles in which a step is handed on to all groups of a lane's set columns."""
-        return 1 if len(self.column_groups) > 1 else 0
+        """Cycles in which a step is handed on to all groups of a lane's set columns, or to many block RAMs."""
+        return 1 if len(self.column_groups) > 1 or self.table_banks > 1 else 0
 
     @property
     def shared_fetch(self) -> bool:
@@ -254,7 +254,7 @@ class LanesPlan:
     @property
     def reorder_latency(self) -> int:
         """Cycles from the last write of a position to its first beat."""
-        return 5 if self.places_in_block_ram else 4
+        return 6 if self.places_in_block_ram else 4
 
     @property
     def output_beats(self) -> int:

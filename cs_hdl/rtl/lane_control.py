@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -90,63 +90,36 @@ class LaneControl(wiring.Component):
     def _accumulate(self, m: Module, *, full: Signal, set_full: Signal, cleared: Signal) -> None:
         plan, geometry, command = self._plan, self._plan.geometry, self.command
         height = geometry.shape[0]
-        step, pass_end = Signal(), Signal()
+        step = Signal()
+        place = self._next_place(m, step)
+        ends_bank = place.ends_position if plan.spanning else place.ends_pass
+        bank_end, line_end = Signal(), Signal()
+        m.d.comb += [bank_end.eq(step & ends_bank), line_end.eq(step & place.ends_line)]
 
-        # Innermost first: entry (beat lane, beat), kernel column, kernel row, pass, x, y.
-        _, entry_last = self._counter(m, "entry", plan.lane_entries, step)
-        lane, lane_last = Signal(range(max(plan.beat, 2))), Signal()
-        m.d.comb += lane_last.eq((lane == plan.beat - 1) | entry_last)
-        with m.If(step):
-            m.d.sync += lane.eq(lane + 1)
-            with m.If(lane_last):
-                m.d.sync += lane.eq(0)
-        tap_end = Signal()
-        m.d.comb += tap_end.eq(step & entry_last)
-        kernel_column, column_last = self._counter(m, "kernel_column", plan.lane_columns, tap_end)
-        row_end = Signal()
-        m.d.comb += row_end.eq(tap_end & column_last)
-        kernel_row, row_last = self._counter(m, "kernel_row", plan.lane_rows, row_end)
-        m.d.comb += pass_end.eq(row_end & row_last)
-        _, pass_last = self._counter(m, "turn", plan.passes, pass_end)
-        position_end = Signal()
-        m.d.comb += position_end.eq(pass_end & pass_last)
-        _, x_last = self._counter(m, "x", plan.row_groups, position_end)
-        line_end = Signal()
-        m.d.comb += line_end.eq(position_end & x_last)
-        y, y_last = self._counter(m, "y", geometry.out[0], line_end)
-
-        available = self._rows(m, y=y, line_end=line_end)
+        available = self._rows(m, place=place, line_end=line_end)
         bank = Signal()
         running, row_running = Signal(), Signal()  # within what is drained at once; within an output row
-        bank_end = position_end if plan.spanning else pass_end
         with m.If(step):
-            m.d.sync += [running.eq(~bank_end), row_running.eq(~line_end)]
+            m.d.sync += [running.eq(~ends_bank), row_running.eq(~place.ends_line)]
         m.d.comb += step.eq(running | (cleared & ~full.bit_select(bank, 1) & (row_running | available)))
         with m.If(bank_end):
             m.d.comb += set_full.bit_select(bank, 1).eq(1)
             m.d.sync += bank.eq(~bank)
         # What is decided here moves many registers: those of the places follow a cycle later.
-        decided = (
-            step,
-            step & ~running,
-            bank,
-            lane,
-            lane_last,
-            tap_end,
-            row_end,
-            position_end,
-            line_end,
-            x_last,
-            y_last,
+        now = place
+        place = Signal.like(now, name="later_place", reset_less=True)
+        m.d.sync += place.eq(now)
+        step, first, bank = (
+            delayed(m, value, 1, name=f"later_{name}")[-1]
+            for name, value in (("step", step), ("first", step & ~running), ("bank", bank))
         )
-        later = [delayed(m, value, 1, name=f"later_{index}")[-1] for index, value in enumerate(decided)]
-        step, first, bank, lane, lane_last, tap_end, row_end, position_end, line_end, x_last, y_last = later
-        kernel_row = delayed(m, kernel_row, 1, name="later_kernel_row")[-1]
-        kernel_column = delayed(m, kernel_column, 1, name="later_kernel_column")[-1]
+        tap_end, row_end, position_end, line_end = (
+            step & place[name] for name in ("ends_tap", "ends_row", "ends_position", "ends_line")
+        )
 
         # Where the window lies: memory word and column of its left edge, ring slot and row of its top.
         word_offset = Signal(range(max(plan.lane_columns * plan.lane_beats, 2)))
-        with m.If(step & lane_last):
+        with m.If(step & place.ends_word):
             m.d.sync += word_offset.eq(word_offset + 1)
             with m.If(row_end):
                 m.d.sync += word_offset.eq(0)
@@ -159,14 +132,14 @@ class LaneControl(wiring.Component):
                 edge_word.eq(edge_word + step_columns * plan.lane_beats),
                 edge_column.eq(edge_column + step_columns),
             ]
-            with m.If(x_last):
+            with m.If(place.ends_line):
                 m.d.sync += [edge_word.eq(-left * plan.lane_beats), edge_column.eq(-left)]
         ring = plan.ring_rows
         edge_slot = Signal(range(max(ring, 2)), init=-top % ring)
         edge_row = Signal(command.row.shape(), init=-top)
         with m.If(line_end):
             m.d.sync += [edge_slot.eq((edge_slot + stride[0]) & (ring - 1)), edge_row.eq(edge_row + stride[0])]
-            with m.If(y_last):
+            with m.If(place.ends_image):
                 to_next = (height - (geometry.out[0] - 1) * stride[0]) % ring
                 m.d.sync += [edge_slot.eq((edge_slot + to_next) & (ring - 1)), edge_row.eq(-top)]
 
@@ -181,47 +154,92 @@ class LaneControl(wiring.Component):
             command.valid.eq(step),
             command.first.eq(first),
             command.bank.eq(bank),
-            command.slot.eq((edge_slot + kernel_row) & (ring - 1)),
-            command.row.eq(edge_row + kernel_row),
+            command.slot.eq((edge_slot + place.kernel_row) & (ring - 1)),
+            command.row.eq(edge_row + place.kernel_row),
             command.word.eq(edge_word + word_offset),
-            command.column.eq(edge_column + kernel_column),
-            command.lane.eq(lane),
+            command.column.eq(edge_column + place.kernel_column),
+            command.lane.eq(place.lane),
             command.base.eq(base),
         ]
 
-    def _rows(self, m: Module, *, y: Value, line_end: Value) -> Value:
-        """Count input rows: returns whether those that output row ``y`` needs are there; sets ``space``."""
-        plan = self._plan
-        needs = row_needs(plan.geometry)
-        most = max(max(pair) for pair in needs)
-        # How many more rows the next output row needs than this one, those that this one releases included.
+    def _next_place(self, m: Module, step: Value) -> Any:
+        """The place of the next command, a register that moves on with ``step``; valid from the second cycle on.
+
+        A walk that is a place ahead fills it, so that all ends of loops are bits of a register.
+        """
+        plan, geometry = self._plan, self._plan.geometry
+        filled, walk = Signal(), Signal()
+        m.d.sync += filled.eq(1)
+        m.d.comb += walk.eq(step | ~filled)
+
+        # Innermost first: entry (beat lane, beat), kernel column, kernel row, pass, x, y.
+        ends: list[Value] = []
+
+        def counter(name: str, limit: int) -> Signal:
+            """A counter that moves where all within it end; its own end is the next of ``ends``."""
+            end = Signal(name=f"ends_{name}")
+            count, last = self._counter(m, name, limit, walk & ends[-1] if ends else walk)
+            m.d.comb += end.eq(last & ends[-1] if ends else last)
+            ends.append(end)
+            return count
+
+        counter("entry", plan.lane_entries)
+        lane, lane_last = Signal(range(max(plan.beat, 2))), Signal()
+        m.d.comb += lane_last.eq((lane == plan.beat - 1) | ends[0])
+        with m.If(walk):
+            m.d.sync += lane.eq(lane + 1)
+            with m.If(lane_last):
+                m.d.sync += lane.eq(0)
+        kernel_column = counter("kernel_column", plan.lane_columns)
+        kernel_row = counter("kernel_row", plan.lane_rows)
+        counter("turn", plan.passes)
+        counter("x", plan.row_groups)
+        y = counter("y", geometry.out[0])
+        tap, row, turn, position, line, image = (ends[0], *ends[1:])
+
+        more, release = self._row_steps(m, y)
+        values = {
+            "lane": lane, "kernel_column": kernel_column, "kernel_row": kernel_row, "more": more, "release": release,
+            "ends_word": lane_last, "ends_tap": tap, "ends_row": row, "ends_pass": turn, "ends_position": position,
+            "ends_line": line, "ends_image": image,
+        }  # fmt: skip
+        layout = data.StructLayout({name: value.shape() for name, value in values.items()})
+        place = Signal(layout, name="place", reset_less=True)
+        with m.If(walk):
+            m.d.sync += [place[name].eq(value) for name, value in values.items()]
+        return place
+
+    def _row_steps(self, m: Module, y: Value) -> tuple[Value, Value]:
+        """For output row ``y``: how many more rows the next one needs, and how many are released at its end."""
+        needs = row_needs(self._plan.geometry)
         following = [*needs[1:], needs[0]]
-        more = [free + after - need for (need, free), (after, _) in zip(needs, following, strict=True)]
-        layout = data.StructLayout({"more": range(max(more) + 1), "release": range(most + 1)})
-        table = m.submodules.row_needs = Memory(
-            shape=layout,
-            depth=max(2, len(needs)),
-            init=[{"more": rise, "release": free} for rise, (_, free) in zip(more, needs, strict=True)],
-        )
+        # What is released counts as needed anew.
+        steps = [
+            {"more": free + after - need, "release": free}
+            for (need, free), (after, _) in zip(needs, following, strict=True)
+        ]
+        layout = data.StructLayout({name: range(max(each[name] for each in steps) + 1) for name in steps[0]})
+        table = m.submodules.row_steps = Memory(shape=layout, depth=max(2, len(steps)), init=steps)
         read = table.read_port(domain="comb")
         m.d.comb += read.addr.eq(y)
-        released = Signal(range(most + 1))
-        m.d.comb += released.eq(read.data.release)
-        # Rows that are complete and not released, less those that ``y`` needs: whether it may start is one register's
-        # bit, and the end of a row, which is known late, only chooses between two sums.
+        return read.data.more, read.data.release
+
+    def _rows(self, m: Module, *, place: Any, line_end: Value) -> Value:
+        """Count input rows: returns whether those that the next output row needs are there; sets ``space``."""
+        plan = self._plan
+        used = Signal(range(plan.ring_rows + 1))  # complete and not yet read by the last lane
+        late: Value = Signal.like(place.release, name="release")
+        with m.If(line_end):
+            m.d.comb += late.eq(place.release)
+        late = delayed(m, late, plan.read_delay, name="release")[-1]
+        # Rows that are complete and not released, less those that are needed: whether a row may start is one
+        # register's bit, and the end of a row, which is known late, only chooses between two sums.
+        needs = row_needs(plan.geometry)
+        most = max(need for need, _ in needs)
         surplus = Signal(range(-most, plan.ring_rows + 1), init=-needs[0][0])
         written = surplus + self.row_written
-        used = Signal(range(plan.ring_rows + 1))  # complete and not yet read by the last lane
-        release = Signal(range(most + 1))
-        with m.If(line_end):
-            m.d.comb += release.eq(released)
-        late: Value = release
-        for cycle in range(plan.read_delay):
-            stage = Signal(range(most + 1), name=f"release_{cycle}")
-            m.d.sync += stage.eq(late)
-            late = stage
         m.d.sync += [
-            surplus.eq(Mux(line_end, written - read.data.more, written)),
+            surplus.eq(Mux(line_end, written - place.more, written)),
             used.eq(used + self.row_written - late),
         ]
         m.d.comb += self.space.eq(used != plan.ring_rows)
@@ -234,8 +252,9 @@ class LaneControl(wiring.Component):
         end = Signal()
         m.d.comb += end.eq(step & kid_last)
         address, position_end = self._counter(m, "address", plan.drained, step & cleared)
-        starts_position = Signal()
-        m.d.comb += starts_position.eq(address == 0)
+        starts_position = Signal(init=1)
+        with m.If(step & cleared):
+            m.d.sync += starts_position.eq(position_end)
         if plan.engines > 1:
             ends_position = Signal()
             m.d.comb += ends_position.eq(step & cleared & position_end)

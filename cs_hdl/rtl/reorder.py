@@ -29,7 +29,8 @@ class Reorder(wiring.Component):
     places: for each channel, the column (set) and the address within it where its value arrives.
     columns, depth: values that arrive at once, and addresses of a column.
     slots: positions held; lanes: values of a beat of the output; dtype: of a value.
-    table_in_block_ram: where the table of places is, which takes a cycle more.
+    table_in_block_ram: where the table of places is, which takes a cycle more; the values, then, mostly are as well,
+        and take one more, too.
 
     Members
     -------
@@ -37,7 +38,7 @@ class Reorder(wiring.Component):
         never refused: a place is taken beforehand with ``reserve`` while ``slot_free``.
     o: ``values_layout(dtype, lanes)``, ``ceil(channels / lanes)`` beats a position.
 
-    The first beat of a position is valid 4 cycles after its last write (5 with ``table_in_block_ram``); one
+    The first beat of a position is valid 4 cycles after its last write (6 with ``table_in_block_ram``); one
     beat a cycle. A slot is free again once the values of its last beat have been read.
     """
 
@@ -92,11 +93,13 @@ class Reorder(wiring.Component):
 
         # Stages that move together: the addresses of a beat (two, if in block RAM), what all columns have there, its
         # values.
-        move, beat, read = Signal(), Signal(range(max(beats, 2))), Signal()
+        move, beat = Signal(), Signal(range(max(beats, 2)))
         last = Signal()
         look_up = self._look_up_cycles
+        fetch = self._fetch_cycles
         pending = delayed(m, complete != 0, look_up, name="pending", enable=move)[-1]
         pending_last = delayed(m, last, look_up, name="pending_last", enable=move)[-1]
+        read = delayed(m, pending, fetch, name="read", enable=move)[-1]
         m.d.comb += [
             freed.eq(move & pending & pending_last),
             move.eq(self.o.ready | ~self.o.valid),
@@ -104,7 +107,7 @@ class Reorder(wiring.Component):
             fetched.eq(move & (complete != 0) & last),
         ]
         with m.If(move):
-            m.d.sync += [read.eq(pending), self.o.valid.eq(read)]
+            m.d.sync += self.o.valid.eq(read)
             with m.If(complete != 0):
                 m.d.sync += beat.eq(beat + 1)
                 with m.If(last):
@@ -116,6 +119,11 @@ class Reorder(wiring.Component):
     @property
     def _look_up_cycles(self) -> int:
         """Steps in which a beat's places are looked up."""
+        return 2 if self._table_in_block_ram else 1
+
+    @property
+    def _fetch_cycles(self) -> int:
+        """Steps from a beat's addresses to what all columns have there: block RAM is slow, and a register behind it."""
         return 2 if self._table_in_block_ram else 1
 
     def _slot(self, m: Module, name: str, step: Value) -> Signal:
@@ -159,11 +167,14 @@ class Reorder(wiring.Component):
         used = sorted({self._places[channel][0] for channel in channels})
         select, address, absent = self._look_up(m, lane=lane, beat=beat, move=move, used=used, channels=channels)
         slot = delayed(m, read_slot, self._look_up_cycles, name=f"slot_{lane}", enable=move, reset_less=True)[-1]
-        select_2 = Signal.like(select, name=f"select_2_{lane}", reset_less=True)
-        absent_2 = Signal.like(absent, name=f"absent_2_{lane}", reset_less=True)
+        fetch = self._fetch_cycles
+        select, absent = (
+            delayed(m, signal, fetch, name=f"fetched_{name}_{lane}", enable=move, reset_less=True)[-1]
+            for name, signal in (("select", select), ("absent", absent))
+        )
         value = self.o.p.values[lane]
         with m.If(move):
-            m.d.sync += [select_2.eq(select), absent_2.eq(absent), value.eq(0)]
+            m.d.sync += value.eq(0)
         for number, column in enumerate(used):
             shape, depth = value_shape(self._dtype), self._slots << address_width
             # A slot that is written is not read. With the register behind it Yosys might take either kind of memory;
@@ -173,14 +184,12 @@ class Reorder(wiring.Component):
                 shape=shape, depth=depth, init=[], attrs={"ram_style": style, "no_rw_check": 1}
             )
             write, read = memory.write_port(), memory.read_port(domain="comb")
-            stored = Signal(value_shape(self._dtype), name=f"stored_{lane}_{column}", reset_less=True)
             m.d.comb += [
                 write.en.eq(self.write.valid),
                 write.addr.eq((write_slot << address_width) | self.write.address),
                 write.data.eq(self.write.values[column]),
                 read.addr.eq((slot << address_width) | address),
             ]
-            with m.If(move):
-                m.d.sync += stored.eq(read.data)
-            with m.If(move & ~absent_2 & (select_2 == number)):
+            stored = delayed(m, read.data, fetch, name=f"stored_{lane}_{column}", enable=move, reset_less=True)[-1]
+            with m.If(move & ~absent & (select == number)):
                 m.d.sync += value.eq(stored)

@@ -46,11 +46,11 @@ _PACKAGES = ("torch", "numpy")
 class SpeechRecipe:
     """How the networks are trained; all variants alike. The learning rate rises, then falls to 0 along a cosine."""
 
-    float_epochs: int = 8
-    quantised_epochs: int = 2
+    float_epochs: int = 20
+    quantised_epochs: int = 3
     learning_rate: float = 2e-3
     quantised_learning_rate: float = 3e-4
-    batch_size: int = 64
+    batch_size: int = 32
     weight_decay: float = 1e-2
     boost_strength: float = 1.5
     #: The most that features are moved, in frames and in mel bands, and made louder or quieter (0..255).
