@@ -17,6 +17,7 @@ from cs_hdl.torch import (  # noqa: E402
     KWinners,
     KWinners2d,
     integer,
+    narrow_winners,
 )
 from cs_hdl.torch.digits_network import sparse_network  # noqa: E402
 from cs_hdl.torch.quantise import covering_exponent  # noqa: E402
@@ -125,3 +126,15 @@ def test_conversion_refuses_what_it_does_not_know() -> None:
         model = torch.nn.Sequential(OrderedDict(layers))
         with pytest.raises(InputError, match=message):
             integer_network(model, name="bad", input_shape=(1, 2, 2))
+
+
+def test_winners_are_narrowed_to_k():
+    model = torch.nn.Sequential(KWinners2d(64, 8), KWinners(20, 20))
+    value = torch.rand(3, 64, 2, 2, generator=torch.Generator().manual_seed(1))
+    kept = []
+    for progress in (0, 0.5, 1, 7):
+        narrow_winners(model, progress)
+        kept.append((model[0](value) > 0).sum(dim=1).unique().tolist())
+        assert model[1].winners == 20
+    # 64 to 8 along an exponential: half way the geometric mean.
+    assert kept == [[64], [round((64 * 8) ** 0.5)], [8], [8]]

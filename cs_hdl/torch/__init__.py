@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale
     from cs_hdl.torch.sparsify import convert, export_onnx, prepare
     from cs_hdl.torch.training import calibrate, fold_batch_norm
-    from cs_hdl.torch.winners import KWinners, KWinners2d, update_boost_strength
+    from cs_hdl.torch.winners import KWinners, KWinners2d, narrow_winners, update_boost_strength
 
 __all__ = [
     "ComplementaryConv2d",
@@ -29,6 +29,7 @@ __all__ = [
     "convert",
     "export_onnx",
     "fold_batch_norm",
+    "narrow_winners",
     "prepare",
     "update_boost_strength",
 ]
@@ -45,6 +46,7 @@ _MODULES = {
     "export_onnx": "sparsify",
     "fold_batch_norm": "training",
     "prepare": "sparsify",
+    "narrow_winners": "winners",
     "update_boost_strength": "winners",
 }
 

@@ -19,7 +19,7 @@ from cs_hdl.files import write_aside
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.speech_network import Variant, linear_classifier, speech_network
 from cs_hdl.torch.training import calibrate, fold_batch_norm
-from cs_hdl.torch.winners import update_boost_strength
+from cs_hdl.torch.winners import narrow_winners, update_boost_strength
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,8 @@ class SpeechRecipe:
     batch_size: int = 32
     weight_decay: float = 1e-2
     boost_strength: float = 1.5
+    #: Epochs in float in which the k-WTAs are narrowed from all of their units to k.
+    narrowing_epochs: int = 8
     #: The most that features are moved, in frames and in mel bands, and made louder or quieter (0..255).
     shift_frames: int = 3
     shift_bands: int = 1
@@ -119,8 +121,11 @@ def train_network(
     recipe and versions. ``progress`` is called with the phase, its epoch, its number of epochs and the mean loss.
     """
     torch.set_num_threads(1)  # sums in one order, whatever the number of cores
+    told = asdict(recipe)
+    if variant != "sparse-sparse":
+        del told["narrowing_epochs"]  # there is nothing to narrow
     key = {
-        "version": _VERSION, "variant": variant, "seed": seed, "recipe": asdict(recipe), "data": data_digest(data),
+        "version": _VERSION, "variant": variant, "seed": seed, "recipe": told, "data": data_digest(data),
         "packages": {package: version(package) for package in _PACKAGES},
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
@@ -128,8 +133,12 @@ def train_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = speech_network(variant, boost_strength=recipe.boost_strength)
-        loop = Loop(model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed)
+        loop = Loop(
+            model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed,
+            narrowing_epochs=min(recipe.narrowing_epochs, recipe.float_epochs // 2),
+        )  # fmt: skip
         _fit(loop, stem.with_name(f"{stem.name}-float.pt"), lambda *rest: progress(f"{variant}, float", *rest))
+        narrow_winners(model, 1.0)
         quantised = fold_batch_norm(_copy(model, variant))
         clips = as_tensor(data.train[0][:: max(1, len(data.train[0]) // recipe.calibration_clips)]).float()
         calibrate(quantised, clips, quantile=1 - recipe.cut)
@@ -162,11 +171,19 @@ class Loop:
     """The state of one training: model, optimiser, schedule, generator and the epochs done."""
 
     def __init__(
-        self, model: nn.Module, data: Data, recipe: SpeechRecipe, *, learning_rate: float, epochs: int, seed: int
+        self,
+        model: nn.Module,
+        data: Data,
+        recipe: SpeechRecipe,
+        *,
+        learning_rate: float,
+        epochs: int,
+        seed: int,
+        narrowing_epochs: int = 0,
     ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.to(self.device)
-        self.recipe = recipe
+        self.recipe, self.narrowing_epochs = recipe, narrowing_epochs
         self.images, self.labels = as_tensor(data.train[0]), torch.from_numpy(data.train[1])
         self.epoch, self.epochs = 0, epochs
         self.generator = torch.Generator().manual_seed(seed)
@@ -179,6 +196,8 @@ class Loop:
     def run_epoch(self) -> float:
         """Once over the training split; gives the mean loss."""
         self.model.train()
+        if self.narrowing_epochs:
+            narrow_winners(self.model, self.epoch / self.narrowing_epochs)
         order = torch.randperm(len(self.labels), generator=self.generator)
         total = 0.0
         for indices in order.split(self.recipe.batch_size):
