@@ -10,6 +10,8 @@ from amaranth.sim import Simulator
 from cs_hdl.board.catalogue import boards, find_board
 from cs_hdl.board.largest_value import LargestValue, class_width
 from cs_hdl.board.top import has_leds, make_platform
+from cs_hdl.fixedpoint import dtype_range
+from cs_hdl.host import pack_values
 
 
 def positions(words, *, dtype, stall=0.0, stop_after=None):
@@ -34,7 +36,7 @@ def positions(words, *, dtype, stall=0.0, stop_after=None):
     async def bench(ctx):
         assert ctx.get(component.position) == 0
         for word in words:
-            data = word.astype(np.dtype(dtype).newbyteorder("<")).tobytes()
+            data = pack_values(word, dtype)
             if stop_after is not None:
                 before = ctx.get(component.position)
                 await give(ctx, data[:stop_after])
@@ -54,14 +56,14 @@ def positions(words, *, dtype, stall=0.0, stop_after=None):
 
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 @pytest.mark.parametrize("values", [2, 3, 12, 16])
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int24", "int32"])
 def test_the_first_of_the_largest(dtype, values, stall):
     draw = np.random.default_rng(values)
-    limits = np.iinfo(dtype)
-    words = draw.integers(limits.min, limits.max, endpoint=True, size=(8, values), dtype=dtype)
-    words[1] = limits.min  # all equal
-    words[2] = draw.integers(-2 if limits.min else 0, 2, size=values)  # ties
-    words[3, -1] = words[3, 0] = limits.max
+    low, high = dtype_range(dtype)
+    words = draw.integers(low, high, endpoint=True, size=(8, values))
+    words[1] = low  # all equal
+    words[2] = draw.integers(-2 if low else 0, 2, size=values)  # ties
+    words[3, -1] = words[3, 0] = high
     assert positions(words, dtype=dtype, stall=stall) == words.argmax(axis=1).tolist()
 
 

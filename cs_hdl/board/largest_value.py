@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.host.values import bytes_of
 from cs_hdl.rtl.streams import index_width
 
 __all__ = ["LargestValue", "class_width"]
@@ -16,7 +16,7 @@ __all__ = ["LargestValue", "class_width"]
 
 def class_width(*, values: int, dtype: str) -> int:
     """Bits of the class: of a position among ``values``, or a byte of the one that is the class itself (ArgMax)."""
-    return index_width(values) if values > 1 else min(8, 8 * np.dtype(dtype).itemsize)
+    return index_width(values) if values > 1 else min(8, 8 * bytes_of(dtype))
 
 
 class LargestValue(wiring.Component):
@@ -29,7 +29,7 @@ class LargestValue(wiring.Component):
     values:
         Of a result, at least 1; what passes behind them until the next ``start`` is ignored.
     dtype:
-        Theirs, a NumPy integer type.
+        Theirs: (u)int8, 16, 24 or 32.
 
     Members
     -------
@@ -42,14 +42,14 @@ class LargestValue(wiring.Component):
     """
 
     def __init__(self, *, values: int, dtype: str) -> None:
-        self._values, self._dtype = values, np.dtype(dtype)
+        self._values, self._dtype = values, dtype
         width = class_width(values=values, dtype=dtype)
         super().__init__({"start": In(1), "byte": In(8), "take": In(1), "position": Out(width)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        size = self._dtype.itemsize
-        shape = Shape(8 * size, signed=self._dtype.kind == "i")
+        size = bytes_of(self._dtype)
+        shape = Shape(8 * size, signed=self._dtype.startswith("int"))
         value, best = Signal(shape), Signal(shape)
         lane, whole = Signal(range(size)), Signal()
         count = Signal(range(self._values + 1))
