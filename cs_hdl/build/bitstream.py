@@ -37,7 +37,8 @@ class BuildReport:
     ``clock_mhz`` is the clock that the bitstream really has, ``fmax_mhz`` what nextpnr reports for it after routing.
     ``clock_source`` is ``pll``, or ``oscillator`` where the design is slower than the PLL's slowest clock.
     ``seconds`` are those that each step took when it was done, which for a result from the cache was earlier.
-    ``slowest_ns`` is the slowest path after routing that ends in each stage, or in the ``board`` around them.
+    ``slowest_ns`` is the slowest path after routing that ends in each stage, or in the ``board`` around them, the
+    slowest first.
     """
 
     board: str

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     Times = NDArray[np.int64]
 
-__all__ = ["WIDE_WINDOW_LATENCY", "measure", "stage_times"]
+__all__ = ["measure", "stage_times"]
 
 #: Cycles of the input border, the output border, a register slice, and a queue.
 INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY, QUEUE_LATENCY = 1, 2, 1, 2

@@ -195,7 +195,7 @@ class LaneControl(wiring.Component):
         counter("turn", plan.passes)
         counter("x", plan.row_groups)
         y = counter("y", geometry.out[0])
-        tap, row, turn, position, line, image = (ends[0], *ends[1:])
+        tap, row, turn, position, line, image = ends
 
         more, release = self._row_steps(m, y)
         values = {

@@ -8,7 +8,6 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from cs_hdl.plan.timing import WIDE_WINDOW_LATENCY
 from cs_hdl.rtl.primitives.delay_line import DelayLine
 from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.window import window_layout
@@ -39,11 +38,9 @@ class WideWindow(wiring.Component):
     i: ``values_layout(dtype, columns * channels)``, position by position, raster order.
     o: ``window_layout``, one for each output position.
 
-    Initiation interval: ``interval`` cycles a word. A window's last column is in the beat that was taken
-    ``LATENCY`` cycles before the first window of that beat: what is decided moves many registers, a cycle later.
+    Initiation interval: ``interval`` cycles a word. A window's last column is in the beat that was taken two
+    cycles before the first window of that beat: what is decided moves many registers, a cycle later.
     """
-
-    LATENCY = WIDE_WINDOW_LATENCY
 
     def __init__(self, *, geometry: Geometry, columns: int, channels: int, dtype: str) -> None:
         if any(geometry.padding) or geometry.stride[1] != 1:
