@@ -13,6 +13,7 @@ from amaranth.sim import Simulator
 from cs_hdl.rtl.axi_input import AxiInput
 from cs_hdl.rtl.axi_output import AxiOutput
 from cs_hdl.rtl.axi_stream import axi_stream, bytes_per_value
+from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 from cs_hdl.rtl.streams import value_shape
 
 
@@ -38,7 +39,7 @@ class Recording:
 
 
 class Loopback(wiring.Component):
-    """AxiInput straight into AxiOutput, with a reset of its own (the accelerator's aresetn)."""
+    """AxiInput, a register as the shortest of stages has, AxiOutput; a reset of its own (the accelerator's aresetn)."""
 
     def __init__(self, **options):
         in_flight = options.pop("words_in_flight", 16)
@@ -60,7 +61,9 @@ class Loopback(wiring.Component):
         inner.submodules.input = self.input
         inner.submodules.output = self.output
         wiring.connect(inner, wiring.flipped(self.s_axis), self.input.s_axis)
-        wiring.connect(inner, self.input.o, self.output.i)
+        inner.submodules.stage = stage = RegisterSlice(self.input.o.payload.shape())
+        wiring.connect(inner, self.input.o, stage.i)
+        wiring.connect(inner, stage.o, self.output.i)
         wiring.connect(inner, self.input.reports, self.output.reports)
         wiring.connect(inner, self.output.m_axis, wiring.flipped(self.m_axis))
         inner.d.comb += [

@@ -72,7 +72,7 @@ def test_words_of_any_length(lanes, beats, dtype, values, stall):
         # The fault is the early tlast, or the last expected beat that has none; it is reported later.
         fault = next(faults)
         assert fault > taken[min(len(word), beats) - 1].cycle
-        assert [beat.user for beat in got] == [int(beat.shown >= fault + 2) for beat in got]
+        assert [beat.user for beat in got] == [int(beat.shown >= fault + 3) for beat in got]
         assert got[-1].user == 1
     assert seen.errors == sum(len(word) != beats for word in words)
 
@@ -80,8 +80,8 @@ def test_words_of_any_length(lanes, beats, dtype, values, stall):
 def test_latency_and_initiation_interval():
     stream = [(i, int(i % 4 == 3)) for i in range(40)]
     seen = run(Loopback(values_per_beat=1, beats=4, dtype="uint8"), stream, expected=40)
-    # One cycle of AxiInput, two of AxiOutput; then a beat a cycle.
-    assert [r.cycle - s.cycle for s, r in zip(seen.sent, seen.received, strict=True)] == [3] * 40
+    # One cycle of AxiInput, one of the stage between, two of AxiOutput; then a beat a cycle.
+    assert [r.cycle - s.cycle for s, r in zip(seen.sent, seen.received, strict=True)] == [4] * 40
     assert [b.cycle - a.cycle for a, b in itertools.pairwise(seen.received)] == [1] * 39
 
 
@@ -173,7 +173,7 @@ def test_the_last_beat_waits_for_the_rest_of_the_input():
                 )
                 if valid:
                     seen.append((cycle, data, last, user))
-            assert seen == [(0, 3, 0, 0), (8, 4, 1, faulty)]
+            assert seen == [(0, 3, 0, 0), (9, 4, 1, faulty)]
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
@@ -207,11 +207,41 @@ def test_the_count_of_errors_wraps():
     async def bench(ctx):
         ctx.set(dut.reports.finish, 1)
         ctx.set(dut.reports.faulty, 1)
-        await ctx.tick()
+        await ctx.tick().repeat(2)
         ctx.set(dut.take, 1)
         await ctx.tick().repeat(65536)
         assert ctx.get(dut.error_count) == 1
         assert ctx.get(dut.known) and not ctx.get(dut.reports.full)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+@pytest.mark.parametrize("words", [1, 2, 5])
+def test_every_report_that_may_come_finds_room(words):
+    """Words of one beat, one a cycle, by a producer that stops in the cycle in which it sees ``full``."""
+    dut = FaultQueue(words=words)
+
+    async def bench(ctx):
+        begun = 0
+        for _ in range(words + 9):
+            begins = not ctx.get(dut.reports.full)
+            ctx.set(dut.reports.finish, begins)
+            ctx.set(dut.reports.faulty, begins and begun % 2)
+            begun += begins
+            await ctx.tick()
+        assert words <= begun <= words + 2
+        assert ctx.get(dut.reports.full)
+        for number in range(begun):
+            assert ctx.get(dut.known) and ctx.get(dut.faulty) == number % 2
+            ctx.set(dut.take, 1)
+            await ctx.tick()
+            ctx.set(dut.take, 0)
+        assert not ctx.get(dut.known)
+        await ctx.tick()
+        assert not ctx.get(dut.reports.full)
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)

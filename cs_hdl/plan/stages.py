@@ -201,4 +201,4 @@ class DensifyStage(Stage):
 
 #: Stages with a register slice in front: whether they have room must not go back through them and what comes before in
 #: one cycle.
-BEHIND_SLICE = (LanesStage, LocalKWTAStage, GlobalKWTAStage, ThresholdKWTAStage)
+BEHIND_SLICE = (ConstantsStage, LanesStage, LocalKWTAStage, GlobalKWTAStage, ThresholdKWTAStage)

@@ -50,6 +50,8 @@ __all__ = ["measure", "stage_times"]
 
 #: Cycles of the input border, the output border, a register slice, and a queue.
 INPUT_LATENCY, OUTPUT_LATENCY, SLICE_LATENCY, QUEUE_LATENCY = 1, 2, 1, 2
+#: Cycles by which the output border learns later that a word is complete than it could have had the word's last beat.
+REPORT_LATENCY = 1
 #: Cycles from a beat to its first window where several columns are taken at once: a decision, and the move.
 WIDE_WINDOW_LATENCY = 2
 #: Cycles of max-pooling with a running maximum: three steps and a queue.
@@ -62,7 +64,7 @@ def measure(plan: Plan) -> Plan:
     for stage in plan.stages:
         times = stage_times(plan, stage, times)
     # The output border gives a word's last beat when it knows whether the whole word was sound.
-    latency = max(int(times[-1]), plan.input_beats - 1 + INPUT_LATENCY) + OUTPUT_LATENCY
+    latency = max(int(times[-1]), plan.input_beats - 1 + INPUT_LATENCY + REPORT_LATENCY) + OUTPUT_LATENCY
     words = ceil_div(latency, plan.cycles_per_word) + 2 + len(list(flat_stages(plan.stages)))
     return dataclasses.replace(plan, latency_cycles=latency, words_in_flight=words)
 

@@ -19,14 +19,14 @@ __all__ = ["AxiOutput"]
 class AxiOutput(wiring.Component):
     """Gives words of ``beats`` beats to AXI4-Stream, ``tlast`` on the last of each.
 
-    ``tuser`` is 1 on every beat that first shows two or more cycles after the word's input was
+    ``tuser`` is 1 on every beat that first shows three or more cycles after the word's input was
     reported as too short or too long, up to the word's last beat. **The last beat waits until the word's input is
     complete**, so whoever looks at ``tuser`` together with ``tlast`` never takes a faulty word
     for a good one, not even where the last inputs do not count (a stride that leaves some out).
     One more beat finds room behind it, so the components before it are not held up by the wait
     and the rest of the input can always come in.
 
-    Latency is two clock cycles (for the last beat: or two cycles after the report of its word),
+    Latency is two clock cycles (for the last beat: or three cycles after the report of its word),
     the initiation interval one beat a cycle. What ``m_axis`` gives and ``i.ready`` are registers.
 
     Parameters

@@ -23,12 +23,13 @@ def fault_reports() -> wiring.Signature:
 class FaultQueue(wiring.Component):
     """Keeps one bit for each word that has come in and whose result has not yet gone out.
 
-    A report is seen at ``known`` and ``faulty`` one cycle after its ``finish``; one report a cycle.
+    A report is seen at ``known`` and ``faulty`` two cycles after its ``finish``; one report a cycle. Input and output
+    lie far apart: what goes from one to the other is a register, both ways.
 
     Parameters
     ----------
     words:
-        Words that may be under way at once, at least 1.
+        Words that may be under way at once, at least 1; two more may begin before ``full`` is seen.
 
     Members
     -------
@@ -59,20 +60,26 @@ class FaultQueue(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         # flags[0] is the newest word's, flags[level - 1] the oldest's.
-        flags = Signal(self._words)
-        level = Signal(range(self._words + 1))
+        places = self._words + 2
+        flags = Signal(places)
+        level = Signal(range(places + 1))
+        finish, faulty = Signal(), Signal()
+        m.d.sync += [
+            finish.eq(self.reports.finish),
+            faulty.eq(self.reports.faulty),
+            self.reports.full.eq(level >= self._words),
+        ]
         m.d.comb += [
             self.known.eq(level != 0),
             self.faulty.eq((flags << 1).bit_select(level, 1) & self.known),
-            self.reports.full.eq(level == self._words),
         ]
-        with m.If(self.reports.finish):
+        with m.If(finish):
             m.d.sync += [
-                flags.eq((flags << 1) | self.reports.faulty),
-                self.error_count.eq(self.error_count + self.reports.faulty),
+                flags.eq((flags << 1) | faulty),
+                self.error_count.eq(self.error_count + faulty),
             ]
-        with m.If(self.reports.finish & ~self.take):
+        with m.If(finish & ~self.take):
             m.d.sync += level.eq(level + 1)
-        with m.Elif(~self.reports.finish & self.take):
+        with m.Elif(~finish & self.take):
             m.d.sync += level.eq(level - 1)
         return m

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from cs_hdl.plan.lane_timing import row_needs
 from cs_hdl.rtl.lane import command_layout
+from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width
 
@@ -163,14 +164,13 @@ class LaneControl(wiring.Component):
         ]
 
     def _next_place(self, m: Module, step: Value) -> Any:
-        """The place of the next command, a register that moves on with ``step``; valid from the second cycle on.
+        """The place of the next command, a register that moves on with ``step``; valid from the third cycle on.
 
-        A walk that is a place ahead fills it, so that all ends of loops are bits of a register.
+        A walk that runs ahead fills a queue of two places, so that all ends of loops are bits of a register, and so
+        is what lets the walk go on: its counters may lie far from the decision.
         """
         plan, geometry = self._plan, self._plan.geometry
-        filled, walk = Signal(), Signal()
-        m.d.sync += filled.eq(1)
-        m.d.comb += walk.eq(step | ~filled)
+        walk = Signal()
 
         # Innermost first: entry (beat lane, beat), kernel column, kernel row, pass, x, y.
         ends: list[Value] = []
@@ -204,10 +204,10 @@ class LaneControl(wiring.Component):
             "ends_line": line, "ends_image": image,
         }  # fmt: skip
         layout = data.StructLayout({name: value.shape() for name, value in values.items()})
-        place = Signal(layout, name="place", reset_less=True)
-        with m.If(walk):
-            m.d.sync += [place[name].eq(value) for name, value in values.items()]
-        return place
+        m.submodules.places = places = RegisterSlice(layout)
+        m.d.comb += [walk.eq(places.i.ready), places.i.valid.eq(1), places.o.ready.eq(step)]
+        m.d.comb += [places.i.payload[name].eq(value) for name, value in values.items()]
+        return places.o.payload
 
     def _row_steps(self, m: Module, y: Value) -> tuple[Value, Value]:
         """For output row ``y``: how many more rows the next one needs, and how many are released at its end."""
@@ -233,14 +233,14 @@ class LaneControl(wiring.Component):
             m.d.comb += late.eq(place.release)
         late = delayed(m, late, plan.read_delay, name="release")[-1]
         # Rows that are complete and not released, less those that are needed: whether a row may start is one
-        # register's bit, and the end of a row, which is known late, only chooses between two sums.
+        # register's bit. That a row was written, or ends, is known late, and only chooses between sums.
         needs = row_needs(plan.geometry)
         most = max(need for need, _ in needs)
         surplus = Signal(range(-most, plan.ring_rows + 1), init=-needs[0][0])
-        written = surplus + self.row_written
+        fewer, left = surplus - place.more, used - late
         m.d.sync += [
-            surplus.eq(Mux(line_end, written - place.more, written)),
-            used.eq(used + self.row_written - late),
+            surplus.eq(Mux(self.row_written, Mux(line_end, fewer + 1, surplus + 1), Mux(line_end, fewer, surplus))),
+            used.eq(Mux(self.row_written, left + 1, left)),
         ]
         m.d.comb += self.space.eq(used != plan.ring_rows)
         return surplus >= 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -69,7 +69,7 @@ class Reorder(wiring.Component):
                         }
                     )
                 ),
-                "slot_free": Out(1),
+                "slot_free": Out(1, init=1),
                 "reserve": In(1),
                 "o": Out(stream.Signature(values_layout(dtype, lanes))),
             }
@@ -80,13 +80,13 @@ class Reorder(wiring.Component):
         beats = -(-len(self._places) // self._lanes)
         written, fetched = Signal(), Signal()  # a position is complete; a position has been read
         reserved, complete = Signal(range(self._slots + 1)), Signal(range(self._slots + 1))
-        m.d.comb += [
-            written.eq(self.write.valid & (self.write.address == self._depth - 1)),
-            self.slot_free.eq(reserved != self._slots),
-        ]
+        m.d.comb += written.eq(self.write.valid & (self.write.address == self._depth - 1))
         freed = Signal()  # the values of its last beat have been read
+        # `slot_free` is a register: what is decided by it is far away. `reserve` comes late, and only chooses.
+        left = reserved - freed
         m.d.sync += [
-            reserved.eq(reserved + self.reserve - freed),
+            reserved.eq(Mux(self.reserve, left + 1, left)),
+            self.slot_free.eq(Mux(self.reserve, left + 1 != self._slots, left != self._slots)),
             complete.eq(complete + written - fetched),
         ]
         write_slot, read_slot = self._slot(m, "write_slot", written), self._slot(m, "read_slot", fetched)
@@ -95,11 +95,10 @@ class Reorder(wiring.Component):
         # values.
         move, beat = Signal(), Signal(range(max(beats, 2)))
         last = Signal()
-        look_up = self._look_up_cycles
-        fetch = self._fetch_cycles
-        pending = delayed(m, complete != 0, look_up, name="pending", enable=move)[-1]
-        pending_last = delayed(m, last, look_up, name="pending_last", enable=move)[-1]
-        read = delayed(m, pending, fetch, name="read", enable=move)[-1]
+        cycles = self._read_cycles
+        pending = delayed(m, complete != 0, cycles, name="pending", enable=move)[-1]
+        pending_last = delayed(m, last, cycles, name="pending_last", enable=move)[-1]
+        read = delayed(m, pending, cycles, name="read", enable=move)[-1]
         m.d.comb += [
             freed.eq(move & pending & pending_last),
             move.eq(self.o.ready | ~self.o.valid),
@@ -117,13 +116,9 @@ class Reorder(wiring.Component):
         return m
 
     @property
-    def _look_up_cycles(self) -> int:
-        """Steps in which a beat's places are looked up."""
-        return 2 if self._table_in_block_ram else 1
-
-    @property
-    def _fetch_cycles(self) -> int:
-        """Steps from a beat's addresses to what all columns have there: block RAM is slow, and a register behind it."""
+    def _read_cycles(self) -> int:
+        """Steps in which a beat's places are looked up, and again in which the columns are read there: block RAM is
+        slow, and has a register behind it."""
         return 2 if self._table_in_block_ram else 1
 
     def _slot(self, m: Module, name: str, step: Value) -> Signal:
@@ -166,10 +161,10 @@ class Reorder(wiring.Component):
         channels = list(range(lane, len(self._places), self._lanes))
         used = sorted({self._places[channel][0] for channel in channels})
         select, address, absent = self._look_up(m, lane=lane, beat=beat, move=move, used=used, channels=channels)
-        slot = delayed(m, read_slot, self._look_up_cycles, name=f"slot_{lane}", enable=move, reset_less=True)[-1]
-        fetch = self._fetch_cycles
+        cycles = self._read_cycles
+        slot = delayed(m, read_slot, cycles, name=f"slot_{lane}", enable=move, reset_less=True)[-1]
         select, absent = (
-            delayed(m, signal, fetch, name=f"fetched_{name}_{lane}", enable=move, reset_less=True)[-1]
+            delayed(m, signal, cycles, name=f"fetched_{name}_{lane}", enable=move, reset_less=True)[-1]
             for name, signal in (("select", select), ("absent", absent))
         )
         value = self.o.p.values[lane]
@@ -190,6 +185,6 @@ class Reorder(wiring.Component):
                 write.data.eq(self.write.values[column]),
                 read.addr.eq((slot << address_width) | address),
             ]
-            stored = delayed(m, read.data, fetch, name=f"stored_{lane}_{column}", enable=move, reset_less=True)[-1]
+            stored = delayed(m, read.data, cycles, name=f"stored_{lane}_{column}", enable=move, reset_less=True)[-1]
             with m.If(move & ~absent & (select == number)):
                 m.d.sync += value.eq(stored)
