@@ -11,15 +11,21 @@ import pytest
 
 from cs_hdl import cli
 from cs_hdl.board.catalogue import device_limits
+from cs_hdl.build.tools import require_tool
 from cs_hdl.commands import studies as command
 from cs_hdl.commands.console import run_command
-from cs_hdl.errors import InputError
+from cs_hdl.emit.verilog import emit_verilog
+from cs_hdl.errors import InputError, ToolError
+from cs_hdl.frontend.kernel import LinearOptions, make_linear
 from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.models import find_model
+from cs_hdl.plan.planner import explain, make_plan
+from cs_hdl.rtl.accelerator import Accelerator
 from cs_hdl.studies import masks, networks
 from cs_hdl.studies.layers import NETWORKS, LayerShape
 from cs_hdl.studies.page import write_page
 from cs_hdl.studies.scale_out import LINKS, scale_out
+from cs_hdl.studies.ultrascale import count_ultrascale
 from cs_hdl.sweep.study import load_study
 
 ROOT = Path(__file__).parents[1]
@@ -77,8 +83,11 @@ def test_planned_devices_can_be_named(tmp_path: Path) -> None:
 
 def test_scaling_out_from_the_record() -> None:
     record = json.loads((ROOT / "docs" / "results" / "gsc-ulx3s-85f.json").read_text())
-    found = scale_out(record, read_onnx(find_model("gsc").path))
+    cells = {"LUT": 40_000, "FF": 44_000, "DSP": 600, "block RAM": 200}
+    found = scale_out(record, read_onnx(find_model("gsc").path), ultrascale_plus=cells)
     own, *others = found["instances"]
+    (binding,) = (entry["binds"] for entry in others if entry["device"] == "XCVU19P")
+    assert binding == ["DSP"]  # 3,840 of them, 600 an instance
     assert own["device"] == record["report"]["device"] and own["instances"] == 1 and own["routed"]
     assert own["words_per_second"] == record["report"]["words_per_second"]
     assert (found["bytes_in"], found["bytes_out"]) == (1024, 48)
@@ -164,3 +173,15 @@ def test_an_unknown_study_is_one_line(capfd: Any, monkeypatch: pytest.MonkeyPatc
         run_command(command.studies)
     err = capfd.readouterr().err
     assert caught.value.code == 2 and "no study of that name" in err and len(err.strip().splitlines()) == 1
+
+
+def test_cells_of_ultrascale_are_counted_by_yosys() -> None:
+    """A design on lanes: each of its multipliers is one DSP48E2."""
+    try:
+        require_tool("yosys")
+    except ToolError as error:
+        pytest.skip(str(error))
+    options = LinearOptions(in_features=16, out_features=8, weight_sparsity=0.75, active_inputs=4)
+    plan = make_plan(make_linear(options), limits=device_limits("LFE5U-85F"))
+    cells = count_ultrascale(emit_verilog(Accelerator(plan), name="cs_accelerator"), top="cs_accelerator")
+    assert cells["DSP"] == explain(plan).cost.dsp > 0 and 100 < cells["LUT"] < 2000 and 100 < cells["FF"] < 2000

@@ -33,7 +33,7 @@ def studies(
     sweeps = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     computed: dict[str, Callable[[Callable[[str], None]], dict[str, Any]]] = {
         "networks": _networks,
-        "scale-out": lambda step: _scale_out(docs / "results" / _EVIDENCE),
+        "scale-out": lambda step: _scale_out(docs / "results" / _EVIDENCE, step),
         "masks": _masks,
     }
     known = [*computed, *sweeps]
@@ -65,16 +65,20 @@ def _networks(step: Callable[[str], None]) -> dict[str, Any]:
     return plan_networks()
 
 
-def _scale_out(path: Path) -> dict[str, Any]:
+def _scale_out(path: Path, step: Callable[[str], None]) -> dict[str, Any]:
     from cs_hdl.frontend.onnx import read_onnx
     from cs_hdl.models import find_model
     from cs_hdl.studies.findings import load_record
     from cs_hdl.studies.scale_out import scale_out
+    from cs_hdl.studies.ultrascale import TOP, count_ultrascale, recorded_design
 
     record = load_record(path)
     if record is None:
         raise InputError(f"{path}: not there; make it: scripts/evidence gsc ulx3s-85f")
-    return scale_out(record, read_onnx(find_model("gsc").path))
+    network = read_onnx(find_model("gsc").path)
+    text = recorded_design(record, network)
+    step("synth_xilinx -family xcup")
+    return scale_out(record, network, ultrascale_plus=count_ultrascale(text, top=TOP))
 
 
 def _masks(step: Callable[[str], None]) -> dict[str, Any]:

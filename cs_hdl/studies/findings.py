@@ -197,13 +197,15 @@ def tell_scale_out(record: Mapping[str, Any], path: Path, _: Path) -> str:
          f"{8 * c['bytes_per_second'] / 1e9:.3f}", c["links"][0] if c["links"] else "none of these"]
         for c in record["cuts"]
     ]  # fmt: skip
+    here, there = record["used"], record["ultrascale_plus"]
     return (
         f"**What we found.** One instance, placed and routed on the {record['board']}: "
         f"{record['words_per_second']:,.0f} words/s at "
-        f"{record['clock_mhz']:.1f} MHz. Below, as many instances as the planner's share of each device holds, at "
-        "the same clock "
-        "and with the same cells: estimates but for the one that was routed (a faster family would clock higher). "
-        "Every word "
+        f"{record['clock_mhz']:.1f} MHz. On UltraScale+ the same Verilog takes {there['LUT']:,} LUTs (here "
+        f"{here['LUT']:,} smaller ones), {there['DSP']:,} DSPs ({here['DSP']:,}) and {there['block RAM']:,} block RAMs "
+        f"of 18 kbit ({here['block RAM']:,}), as `synth_xilinx -family xcup` counts them. Below, as many instances as "
+        "the planner's share of each device holds, at the same clock: estimates but for the one that was routed "
+        "(a faster family would clock higher). Every word "
         f"brings {record['bytes_in']:,} bytes in and {record['bytes_out']:,} out.\n\n"
         + _markdown(["device", "instances", "words/s", "binds", "needs", ""], rows)
         + "\nStages on several boards, cut behind each layer, at the rate of that one instance; behind a k-WTA "

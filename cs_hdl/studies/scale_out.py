@@ -28,8 +28,11 @@ LINKS = {
 _DEVICES = ("LFE5U-85F", "XCZU9EG", "XCKU5P", "XCU250", "XCVU19P")
 
 
-def scale_out(record: Mapping[str, Any], network: Network) -> dict[str, Any]:
-    """``record`` is that of ``scripts/evidence``: the network's design on one board, simulated, placed and routed."""
+def scale_out(record: Mapping[str, Any], network: Network, *, ultrascale_plus: Mapping[str, int]) -> dict[str, Any]:
+    """``record`` is that of ``scripts/evidence``: the network's design on one board, simulated, placed and routed.
+
+    ``ultrascale_plus``: the cells that the same design takes there, see :mod:`cs_hdl.studies.ultrascale`.
+    """
     report = record["report"]
     rate = float(report["words_per_second"])
     used = {"LUT": report["lut"], "DSP": report["dsp"], "block RAM": report["block_ram"]}
@@ -37,7 +40,8 @@ def scale_out(record: Mapping[str, Any], network: Network) -> dict[str, Any]:
     instances = []
     for name in _DEVICES:
         there = usable(device_limits(name))
-        counts = {kind: there[kind] // need for kind, need in used.items()}
+        needs = ultrascale_plus if name.startswith("XC") else used
+        counts = {kind: there[kind] // needs[kind] for kind in used}
         own = name == report["device"]
         # One is there already, at a higher share than plans allow.
         count = max(min(counts.values()), 1 if own else 0)
@@ -48,6 +52,7 @@ def scale_out(record: Mapping[str, Any], network: Network) -> dict[str, Any]:
         instances.append(entry)
     return {
         "board": report["board"], "clock_mhz": report["clock_mhz"], "words_per_second": rate, "used": used,
+        "ultrascale_plus": dict(ultrascale_plus),
         "bytes_in": into, "bytes_out": out, "instances": instances, "cuts": list(_cuts(network, rate)),
     }  # fmt: skip
 

@@ -1,0 +1,71 @@
+"""What Yosys makes of a design for UltraScale+, which no open tool routes: counts of cells, to be called estimates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cs_hdl.board.catalogue import device_limits
+from cs_hdl.build.run import run_tool
+from cs_hdl.build.synthesis import SEPARATE_LANES, count_cells
+from cs_hdl.build.tools import require_tool
+from cs_hdl.emit.verilog import emit_verilog
+from cs_hdl.errors import InputError, ToolError
+from cs_hdl.plan.planner import make_plan
+
+if TYPE_CHECKING:
+    from cs_hdl.network import Network
+
+__all__ = ["TOP", "count_ultrascale", "recorded_design"]
+
+#: The module of a design.
+TOP = "cs_accelerator"
+_SCRIPT = f"read_verilog design.v\n{SEPARATE_LANES}synth_xilinx -family xcup -noiopad -top {{top}} -json top.json\n"
+#: LUTs that a cell of LUT RAM or a shift register takes (AMD/Xilinx UG574, UltraScale CLB user guide).
+_LUTS = {
+    "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8, "RAM32M": 4,
+    "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "SRL16E": 1, "SRLC32E": 1,
+}  # fmt: skip
+
+
+def count_ultrascale(text: str, *, top: str) -> dict[str, int]:
+    """LUTs, flip-flops, DSP48E2 and block RAMs (of 18 kbit) of the Verilog ``text``, its top module being ``top``.
+
+    Raises ToolError where Yosys is missing or fails.
+    """
+    yosys = require_tool("yosys")
+    with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
+        folder = Path(name)
+        (folder / "design.v").write_text(text)
+        (folder / "synthesis.ys").write_text(_SCRIPT.format(top=top))
+        run_tool(yosys, ["synthesis.ys"], folder=folder, log="synthesis.log")
+        try:
+            cells = count_cells(json.loads((folder / "top.json").read_text())["modules"], top)
+        except (OSError, ValueError, KeyError) as error:
+            raise ToolError(f"top.json: not a netlist of {top} ({error!r})") from None
+    return {
+        "LUT": sum(count * _luts(kind) for kind, count in cells.items()),
+        "FF": sum(count for kind, count in cells.items() if re.fullmatch(r"FD[RSCP]E(_1)?", kind)),
+        "DSP": cells.get("DSP48E2", 0),
+        "block RAM": cells.get("RAMB18E2", 0) + 2 * cells.get("RAMB36E2", 0),
+    }
+
+
+def _luts(kind: str) -> int:
+    return 1 if re.fullmatch(r"LUT[1-6]|INV", kind) else _LUTS.get(kind, 0)
+
+
+def recorded_design(record: Mapping[str, Any], network: Network) -> str:
+    """The Verilog that ``record`` (of ``scripts/evidence``) placed and routed; InputError where it changed since."""
+    from cs_hdl.rtl.accelerator import Accelerator
+
+    plan = make_plan(network, limits=device_limits(record["report"]["device"]))
+    text = emit_verilog(Accelerator(plan), name=TOP)
+    if hashlib.sha256(text.encode()).hexdigest() != record["digests"]["design.v"]:
+        raise InputError("the design is no longer the one on record; make that again: scripts/evidence gsc ulx3s-85f")
+    return text
