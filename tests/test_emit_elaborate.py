@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from cs_hdl.emit import elaborate as own
-from cs_hdl.emit.elaborate import elaborate
+from cs_hdl.emit.elaborate import elaborate, without_garbage_collection
 from cs_hdl.errors import ToolError
 from cs_hdl.frontend.kernel import LinearOptions, make_linear
 from cs_hdl.plan.plan import Plan
@@ -43,11 +44,23 @@ def test_the_number_of_processes_changes_nothing(plan: Plan, processes: int, mon
     assert len(alone.modules) > len(plan.stages) and alone.texts
 
 
-def test_every_module_is_in_one_share_and_the_shares_are_even() -> None:
+@pytest.mark.parametrize(("start", "loads"), [(0, [11, 11]), (6, [8, 14]), (400, [0, 22])])
+def test_every_module_is_in_one_share_and_all_end_together(
+    start: int, loads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "_START_WEIGHT", start)
     modules = {f"m{index}": Separate(make=dict, weight=weight) for index, weight in enumerate((9, 1, 5, 5, 2))}
     shares = own._share(modules, 2)
     assert sorted(name for share in shares for name in share) == sorted(modules)
-    assert sorted(sum(module.weight for module in share.values()) for share in shares) == [11, 11]
+    assert [sum(module.weight for module in share.values()) for share in shares] == loads
+
+
+def test_garbage_is_collected_again_afterwards() -> None:
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), without_garbage_collection():
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+    assert gc.isenabled()
 
 
 def fail(message: str) -> Any:

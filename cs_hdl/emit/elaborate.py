@@ -21,10 +21,12 @@ from amaranth.back import rtlil
 from cs_hdl.errors import ToolError
 from cs_hdl.rtl.platform import EmitPlatform, Separate
 
-__all__ = ["Elaborated", "elaborate"]
+__all__ = ["Elaborated", "elaborate", "without_garbage_collection"]
 
 #: Below this weight in all, starting another process takes longer than it saves.
 _WORTH_A_PROCESS = 1500
+#: What a process of its own has to do before it begins: start Python, import Amaranth.
+_START_WEIGHT = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Elaborated:
 def elaborate(component: Any, *, name: str) -> Elaborated:
     """``component`` as the module ``name``, and all that it needs; the same whatever number of processes worked.
 
-    Raises ToolError where such a process fails.
+    To be called :func:`without_garbage_collection`. Raises ToolError where such a process fails.
     """
     whole, separate = _elaborate(component, name)
     processes = min(os.cpu_count() or 1, len(separate))
@@ -55,10 +57,9 @@ def elaborate(component: Any, *, name: str) -> Elaborated:
 
 def _elaborate(component: Any, name: str) -> tuple[Elaborated, dict[str, Separate]]:
     platform = EmitPlatform(name=name)
-    with _without_garbage_collection():
-        modules = [rtlil.convert(component, name=name, platform=platform, emit_src=False)]
-        for part, shared in platform.parts.items():
-            modules.append(rtlil.convert(shared, name=part, platform=platform, emit_src=False))
+    modules = [rtlil.convert(component, name=name, platform=platform, emit_src=False)]
+    for part, shared in platform.parts.items():
+        modules.append(rtlil.convert(shared, name=part, platform=platform, emit_src=False))
     return Elaborated(modules=modules, texts=platform.texts), platform.separate
 
 
@@ -67,9 +68,9 @@ def _elaborate_all(modules: Mapping[str, Separate]) -> dict[str, Elaborated]:
 
 
 def _share(modules: Mapping[str, Separate], processes: int) -> list[dict[str, Separate]]:
-    """The heaviest first, each to whom has least."""
+    """The heaviest first, each to whom has least; the last, who is at work already, begins at once."""
     shares: list[dict[str, Separate]] = [{} for _ in range(processes)]
-    loads = [0] * processes
+    loads = [_START_WEIGHT] * (processes - 1) + [0]
     for name, module in sorted(modules.items(), key=lambda item: -item[1].weight):
         least = loads.index(min(loads))
         shares[least][name] = module
@@ -81,7 +82,7 @@ def _in_processes(shares: list[dict[str, Separate]]) -> dict[str, Elaborated]:
     """The last share here, the others each in a process of its own."""
     started: list[subprocess.Popen[bytes]] = []
     try:
-        for share in shares[:-1]:
+        for share in filter(None, shares[:-1]):
             process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
                 stdin=subprocess.PIPE,
@@ -111,8 +112,11 @@ def _in_processes(shares: list[dict[str, Separate]]) -> dict[str, Elaborated]:
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Elaboration makes millions of objects and drops few: looking for those took four tenths of its time."""
+def without_garbage_collection() -> Iterator[None]:
+    """Elaboration makes millions of objects and drops few: looking for those took four tenths of its time.
+
+    At the end they are all looked through once, so end it where something else is waited for.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -120,10 +124,14 @@ def _without_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+            gc.collect(0)
 
 
 if __name__ == "__main__":
     # (Under its own name, so that what is pickled here is known to the reader.)
     from cs_hdl.emit import elaborate as own
 
+    gc.disable()
     pickle.dump(own._elaborate_all(pickle.load(sys.stdin.buffer)), sys.stdout.buffer)
+    sys.stdout.flush()
+    os._exit(0)  # taking apart what was made takes half a second

@@ -118,11 +118,13 @@ def _make(plan: Plan, index: int) -> OwnReset:
 
 
 def _weight(stage: Stage) -> int:
-    """About what it takes to elaborate a stage, in kilobytes of RTLIL as measured on the speech network."""
+    """About what it takes to elaborate a stage, in milliseconds as measured on the speech network."""
     if isinstance(stage, LanesStage):
-        return 100 + 40 * stage.lanes.engines * stage.lanes.lanes
+        lanes = stage.lanes
+        words = lanes.lanes * lanes.table_depth * lanes.set_columns
+        return 200 + 58 * lanes.engines * lanes.lanes + words // 400
     if isinstance(stage, ConstantsStage):
-        return 300 + 2 * stage.geometry.taps * 10
+        return 300 + 20 * stage.geometry.taps
     if isinstance(stage, PoolStage):
-        return 6 * stage.lanes
+        return 5 * stage.lanes
     return 200
