@@ -98,7 +98,8 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     if isinstance(stage, GlobalKWTAStage):
         beats = ceil_div(stage.features, stage.lanes)
         ends = times[beats - 1 :: beats] + global_kwta_latency(stage)
-        return (ends[:, None] + np.arange(1 - ceil_div(stage.winners, stage.lanes), 1, dtype=np.int64)).ravel()
+        given = ends[:, None] + np.arange(1 - ceil_div(stage.winners, stage.lanes), 1, dtype=np.int64)
+        return given.ravel() + SLICE_LATENCY
     if isinstance(stage, ThresholdKWTAStage):
         return _threshold_times(stage, times)
     if isinstance(stage, ArgMaxStage):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,7 +29,7 @@ class FaultQueue(wiring.Component):
     Parameters
     ----------
     words:
-        Words that may be under way at once, at least 1; two more may begin before ``full`` is seen.
+        Words that may be under way at once, at least 1.
 
     Members
     -------
@@ -60,26 +60,24 @@ class FaultQueue(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         # flags[0] is the newest word's, flags[level - 1] the oldest's.
-        places = self._words + 2
-        flags = Signal(places)
-        level = Signal(range(places + 1))
+        flags = Signal(self._words)
+        level, after = Signal(range(self._words + 1)), Signal(range(self._words + 1))
         finish, faulty = Signal(), Signal()
-        m.d.sync += [
-            finish.eq(self.reports.finish),
-            faulty.eq(self.reports.faulty),
-            self.reports.full.eq(level >= self._words),
-        ]
         m.d.comb += [
             self.known.eq(level != 0),
             self.faulty.eq((flags << 1).bit_select(level, 1) & self.known),
+            after.eq(level + finish - self.take),
+        ]
+        m.d.sync += [
+            finish.eq(self.reports.finish),
+            faulty.eq(self.reports.faulty),
+            level.eq(after),
+            # A report that comes now is known late and only chooses.
+            self.reports.full.eq(Mux(self.reports.finish, after == self._words - 1, after == self._words)),
         ]
         with m.If(finish):
             m.d.sync += [
                 flags.eq((flags << 1) | faulty),
                 self.error_count.eq(self.error_count + faulty),
             ]
-        with m.If(finish & ~self.take):
-            m.d.sync += level.eq(level + 1)
-        with m.Elif(~finish & self.take):
-            m.d.sync += level.eq(level - 1)
         return m
