@@ -34,6 +34,7 @@ from cs_hdl.plan.stages import (
     ResidualStage,
     ThresholdKWTAStage,
     WidenStage,
+    needs_input_slice,
 )
 from cs_hdl.plan.sums import scaled_sum_latency, tree_levels
 
@@ -61,6 +62,8 @@ BLOCK_POOL_LATENCY = 3 + QUEUE_LATENCY
 def measure(plan: Plan) -> Plan:
     """``plan`` with its latency, and with as many words in flight as keep it busy."""
     times = np.arange(plan.input_beats, dtype=np.int64) + INPUT_LATENCY
+    if needs_input_slice(plan.stages):
+        times = times + SLICE_LATENCY
     for stage in plan.stages:
         times = stage_times(plan, stage, times)
     # The output border gives a word's last beat when it knows whether the whole word was sound.
@@ -98,8 +101,7 @@ def stage_times(plan: Plan, stage: Stage, times: Times) -> Times:
     if isinstance(stage, GlobalKWTAStage):
         beats = ceil_div(stage.features, stage.lanes)
         ends = times[beats - 1 :: beats] + global_kwta_latency(stage)
-        given = ends[:, None] + np.arange(1 - ceil_div(stage.winners, stage.lanes), 1, dtype=np.int64)
-        return given.ravel() + SLICE_LATENCY
+        return (ends[:, None] + np.arange(1 - ceil_div(stage.winners, stage.lanes), 1, dtype=np.int64)).ravel()
     if isinstance(stage, ThresholdKWTAStage):
         return _threshold_times(stage, times)
     if isinstance(stage, ArgMaxStage):

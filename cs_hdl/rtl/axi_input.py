@@ -23,6 +23,9 @@ class AxiInput(wiring.Component):
     taken; of one that is too long the excess is dropped, up to and including its ``tlast``. Both
     are reported, so that the result can be marked; the words behind are not touched.
 
+    **The first beat of a word may be taken back** while it is not taken: that there are enough words under way is heard
+    late. A register slice behind ``o`` does not mind; whatever stands behind that sees beats that stay.
+
     Latency is one clock cycle, the initiation interval one beat a cycle. ``s_axis.tready`` is a
     register (low in reset), so up to two beats are taken ahead of ``o``; a fault is found and
     reported in the cycle in which its beat goes on to ``o``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,8 @@ def fault_reports() -> wiring.Signature:
     """The link from ``AxiInput`` to ``AxiOutput``.
 
     ``finish`` is high for one cycle a word, when it is known whether the word is ``faulty``: at
-    its last expected beat, or at an early ``tlast``. While ``full`` is high no word may begin.
+    its last expected beat, or at an early ``tlast``. While ``full`` is high no word may begin; it comes three cycles
+    behind the report that it is about.
     """
     return wiring.Signature({"finish": Out(1), "faulty": Out(1), "full": In(1)})
 
@@ -29,7 +30,7 @@ class FaultQueue(wiring.Component):
     Parameters
     ----------
     words:
-        Words that may be under way at once, at least 1.
+        Words that may be under way at once, at least 1; two more may begin before ``full`` is seen.
 
     Members
     -------
@@ -60,24 +61,26 @@ class FaultQueue(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         # flags[0] is the newest word's, flags[level - 1] the oldest's.
-        flags = Signal(self._words)
-        level, after = Signal(range(self._words + 1)), Signal(range(self._words + 1))
+        places = self._words + 2
+        flags = Signal(places)
+        level = Signal(range(places + 1))
         finish, faulty = Signal(), Signal()
-        m.d.comb += [
-            self.known.eq(level != 0),
-            self.faulty.eq((flags << 1).bit_select(level, 1) & self.known),
-            after.eq(level + finish - self.take),
-        ]
         m.d.sync += [
             finish.eq(self.reports.finish),
             faulty.eq(self.reports.faulty),
-            level.eq(after),
-            # A report that comes now is known late and only chooses.
-            self.reports.full.eq(Mux(self.reports.finish, after == self._words - 1, after == self._words)),
+            self.reports.full.eq(level >= self._words),
+        ]
+        m.d.comb += [
+            self.known.eq(level != 0),
+            self.faulty.eq((flags << 1).bit_select(level, 1) & self.known),
         ]
         with m.If(finish):
             m.d.sync += [
                 flags.eq((flags << 1) | faulty),
                 self.error_count.eq(self.error_count + faulty),
             ]
+        with m.If(finish & ~self.take):
+            m.d.sync += level.eq(level + 1)
+        with m.Elif(~finish & self.take):
+            m.d.sync += level.eq(level - 1)
         return m

@@ -105,9 +105,7 @@ def _component(plan: Plan, stage: Stage) -> Any:
     if isinstance(stage, LocalKWTAStage):
         return LocalKWTA(channels=stage.channels, winners=stage.winners, beats=stage.beats, pairs=stage.pairs)
     if isinstance(stage, GlobalKWTAStage):
-        # Its one enable reaches all of it: what that hangs on is a register near it.
-        kwta = GlobalKWTA(features=stage.features, winners=stage.winners, lanes=stage.lanes)
-        return Chain(kwta=kwta, slice=RegisterSlice(kwta.o.payload.shape()))
+        return GlobalKWTA(features=stage.features, winners=stage.winners, lanes=stage.lanes)
     if isinstance(stage, ThresholdKWTAStage):
         return ThresholdKWTA(features=stage.features, winners=stage.winners, lanes=stage.lanes, scan=stage.scan)
     if isinstance(stage, ArgMaxStage):

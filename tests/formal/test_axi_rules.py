@@ -12,10 +12,11 @@ from streams import lasting, outputs_of_followed, unchanging
 
 from cs_hdl.rtl.axi_input import AxiInput
 from cs_hdl.rtl.axi_output import AxiOutput
+from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 
 
 class Border(Elaboratable):
-    """``AxiInput`` straight into ``AxiOutput``; a word of any length is followed from the one end to the other."""
+    """``AxiInput``, its register slice, ``AxiOutput``; a word of any length is followed from the one end to the other."""
 
     def __init__(self, *, beats: int, words_in_flight: int) -> None:
         self._beats, self._words = beats, words_in_flight
@@ -31,9 +32,11 @@ class Border(Elaboratable):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.input, m.submodules.output = self._input, self._output
-        wiring.connect(m, self._input.o, self._output.i)
+        m.submodules.slice = between = RegisterSlice(self._input.o.payload.shape())
+        wiring.connect(m, self._input.o, between.i)
+        wiring.connect(m, between.o, self._output.i)
         wiring.connect(m, self._input.reports, self._output.reports)
-        source, sink, middle = self._input.s_axis, self._output.m_axis, self._input.o
+        source, sink, middle = self._input.s_axis, self._output.m_axis, between.o
         payload = Signal(9)
         shown = Signal(10)
         m.d.comb += [
@@ -60,7 +63,7 @@ class Border(Elaboratable):
                 at_start.eq(source.tlast),
                 number.eq(Mux(source.tlast, 0, Mux(number == beats, beats, number + 1))),
             ]
-        most = (self._words + 4) * beats
+        most = (self._words + 7) * beats
         owed = Signal(range(most + beats + 1))
         m.d.sync += owed.eq(owed + Mux(begun, beats, 0) - given)
         m.d.comb += [always((owed != 0) | ~sink.tvalid), always(owed <= most)]
@@ -92,7 +95,7 @@ class Border(Elaboratable):
 
     def _in_the_end(self, m: Module, *, rests: Any, taken: Any, number: Any, owed: Any) -> None:
         source, sink, beats = self._input.s_axis, self._output.m_axis, self._beats
-        faults, cycles = Signal(16), 4 + (self._words + 3) * beats
+        faults, cycles = Signal(16), 6 + (self._words + 6) * beats
         with m.If(taken & Mux(number == beats - 1, ~source.tlast, source.tlast & (number < beats))):
             m.d.sync += faults.eq(faults + 1)
         ended = lasting(m, rests & sink.tready, cycles, "rests")
