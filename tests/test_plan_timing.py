@@ -10,7 +10,7 @@ from stream_harness import run_stream
 from cs_hdl.network import Conv2d, Network, Tensor
 from cs_hdl.plan.planner import make_plan
 from cs_hdl.plan.stages import GlobalKWTAStage
-from cs_hdl.plan.timing import INPUT_LATENCY, OUTPUT_LATENCY, measure, stage_times
+from cs_hdl.plan.timing import INPUT_LATENCY, OUTPUT_LATENCY, REPORT_LATENCY, measure, stage_times
 
 
 def computed(plan, times):
@@ -54,7 +54,7 @@ def test_the_last_beat_waits_for_the_whole_word():
     )
     plan = make_plan(Network(name="net", input=Tensor((9, 9, 1), "uint8"), layers=(conv,)), limits=LIMITS)
     assert computed(plan, np.arange(plan.input_beats) + INPUT_LATENCY)[-1] < 81
-    assert plan.latency_cycles == 81 + OUTPUT_LATENCY
+    assert plan.latency_cycles == 81 + REPORT_LATENCY + OUTPUT_LATENCY
 
 
 @pytest.mark.parametrize("make", [random_convolution, random_linear, random_chain])

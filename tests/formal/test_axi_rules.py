@@ -16,7 +16,7 @@ from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 
 
 class Border(Elaboratable):
-    """``AxiInput``, its register slice, ``AxiOutput``; a word of any length is followed from the one end to the other."""
+    """``AxiInput``, a register slice, ``AxiOutput``; a word of any length is followed from one end to the other."""
 
     def __init__(self, *, beats: int, words_in_flight: int) -> None:
         self._beats, self._words = beats, words_in_flight
