@@ -43,7 +43,7 @@ class Loopback(wiring.Component):
 
     def __init__(self, **options):
         in_flight = options.pop("words_in_flight", 16)
-        self.input = AxiInput(**options)
+        self.input = AxiInput(**options, before_slice=True)
         self.output = AxiOutput(**options, words_in_flight=in_flight)
         size = options["values_per_beat"] * bytes_per_value(options["dtype"])
         super().__init__(

@@ -18,7 +18,7 @@ from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.golden.dense import run_dense
 from cs_hdl.models import find_model
 from cs_hdl.plan.planner import make_plan
-from cs_hdl.plan.timing import INPUT_LATENCY, OUTPUT_LATENCY
+from cs_hdl.plan.timing import INPUT_LATENCY, OUTPUT_LATENCY, REPORT_LATENCY
 
 MODES = [None, "sparse-dense", "dense"]
 
@@ -53,7 +53,7 @@ def check_speed(plan):
     alone = check(plan, count=1)
     latency = alone.out_cycles[-1] - alone.in_cycles[0]
     # The output border gives the last beat when the whole word is in, even if its end does not count.
-    assert max(latency, plan.input_beats - 1) == plan.latency_cycles - INPUT_LATENCY - OUTPUT_LATENCY
+    assert max(latency, plan.input_beats - 1 + REPORT_LATENCY) == plan.latency_cycles - INPUT_LATENCY - OUTPUT_LATENCY
     result = check(plan, count=7)
     ends = result.out_cycles[plan.output_beats - 1 :: plan.output_beats]
     # The last word is pushed out by empty steps, which may bring it earlier; the first two settle.

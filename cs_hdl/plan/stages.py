@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cs_hdl.network import ScaledSum
     from cs_hdl.plan.geometry import Geometry
     from cs_hdl.plan.lanes import LanesPlan
@@ -31,7 +29,6 @@ __all__ = [
     "Stage",
     "ThresholdKWTAStage",
     "WidenStage",
-    "needs_input_slice",
 ]
 
 
@@ -205,11 +202,3 @@ class DensifyStage(Stage):
 #: Stages with a register slice in front: whether they have room must not go back through them and what comes before in
 #: one cycle.
 BEHIND_SLICE = (ConstantsStage, LanesStage, LocalKWTAStage, GlobalKWTAStage, ThresholdKWTAStage)
-
-
-def needs_input_slice(stages: Sequence[Stage]) -> bool:
-    """Whether a register slice stands between the input border and the first stage, which has none of its own.
-
-    The border may take back the first beat of a word while nobody has taken it; a register slice does not mind.
-    """
-    return not isinstance(stages[0], BEHIND_SLICE)

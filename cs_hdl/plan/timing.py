@@ -34,7 +34,6 @@ from cs_hdl.plan.stages import (
     ResidualStage,
     ThresholdKWTAStage,
     WidenStage,
-    needs_input_slice,
 )
 from cs_hdl.plan.sums import scaled_sum_latency, tree_levels
 
@@ -62,8 +61,6 @@ BLOCK_POOL_LATENCY = 3 + QUEUE_LATENCY
 def measure(plan: Plan) -> Plan:
     """``plan`` with its latency, and with as many words in flight as keep it busy."""
     times = np.arange(plan.input_beats, dtype=np.int64) + INPUT_LATENCY
-    if needs_input_slice(plan.stages):
-        times = times + SLICE_LATENCY
     for stage in plan.stages:
         times = stage_times(plan, stage, times)
     # The output border gives a word's last beat when it knows whether the whole word was sound.

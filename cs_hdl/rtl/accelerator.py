@@ -9,14 +9,13 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from cs_hdl.plan.stages import ConstantsStage, LanesStage, PoolStage, needs_input_slice
+from cs_hdl.plan.stages import BEHIND_SLICE, ConstantsStage, LanesStage, PoolStage
 from cs_hdl.rtl.axi_input import AxiInput
 from cs_hdl.rtl.axi_output import AxiOutput
 from cs_hdl.rtl.axi_stream import bytes_per_value
 from cs_hdl.rtl.layer import make_stage, stage_name
 from cs_hdl.rtl.own_reset import RESET_DELAY, OwnReset
 from cs_hdl.rtl.platform import Separate, separate_module
-from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 
 if TYPE_CHECKING:
     from cs_hdl.plan.plan import Plan
@@ -66,6 +65,7 @@ class Accelerator(wiring.Component):
                 beats=plan.input_beats,
                 dtype=plan.network.input.dtype,
                 values=plan.network.input.size,
+                before_slice=isinstance(plan.stages[0], BEHIND_SLICE),
             )
         )
         m.submodules.output = sink = OwnReset(
@@ -92,10 +92,6 @@ class Accelerator(wiring.Component):
             self.error_count.eq(sink.error_count),
         ]
         stream = source.o
-        if needs_input_slice(plan.stages):
-            m.submodules.input_slice = taken = OwnReset(RegisterSlice(source.o.payload.shape()))
-            connect(m, stream, taken.i)
-            stream = taken.o
         for index, stage in enumerate(plan.stages):
             name = stage_name(plan, stage)
             module = Separate(make=partial(_make, plan, index), weight=_weight(stage))

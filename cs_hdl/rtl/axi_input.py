@@ -23,9 +23,6 @@ class AxiInput(wiring.Component):
     taken; of one that is too long the excess is dropped, up to and including its ``tlast``. Both
     are reported, so that the result can be marked; the words behind are not touched.
 
-    **The first beat of a word may be taken back** while it is not taken: that there are enough words under way is heard
-    late. A register slice behind ``o`` does not mind; whatever stands behind that sees beats that stay.
-
     Latency is one clock cycle, the initiation interval one beat a cycle. ``s_axis.tready`` is a
     register (low in reset), so up to two beats are taken ahead of ``o``; a fault is found and
     reported in the cycle in which its beat goes on to ``o``.
@@ -41,6 +38,9 @@ class AxiInput(wiring.Component):
     values:
         Values of one word, at most ``beats * values_per_beat`` (the default) and more than one
         beat less holds; lanes behind the last value are given as 0, whatever came in.
+    before_slice:
+        A register slice takes ``o``. Then a word's first beat, while it is not taken, may be taken back when it is
+        heard that there are enough words under way: a slice does not mind, and nothing has to be remembered for it.
 
     Members
     -------
@@ -52,11 +52,14 @@ class AxiInput(wiring.Component):
         To ``AxiOutput``, see :func:`cs_hdl.rtl.fault.fault_reports`.
     """
 
-    def __init__(self, *, values_per_beat: int, beats: int, dtype: str, values: int | None = None) -> None:
+    def __init__(
+        self, *, values_per_beat: int, beats: int, dtype: str, values: int | None = None, before_slice: bool = False
+    ) -> None:
         self._last_lanes = lanes_of_last_beat(values_per_beat=values_per_beat, beats=beats, values=values)
         self._values_per_beat = values_per_beat
         self._beats = beats
         self._dtype = dtype
+        self._before_slice = before_slice
         super().__init__(
             {
                 "s_axis": In(axi_stream(values_per_beat * bytes_per_value(dtype))),
@@ -92,7 +95,12 @@ class AxiInput(wiring.Component):
 
         # A word begins only when its report is sure to find a place.
         may_begin = Signal()
-        m.d.comb += may_begin.eq((count != 0) | ~self.reports.full)
+        begins = (count != 0) | ~self.reports.full
+        if not self._before_slice:
+            offered = Signal()  # and not taken
+            m.d.sync += offered.eq(self.o.valid & ~self.o.ready)
+            begins |= offered
+        m.d.comb += may_begin.eq(begins)
 
         with m.FSM():
             with m.State("PASS"):

@@ -16,11 +16,12 @@ from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 
 
 class Border(Elaboratable):
-    """``AxiInput``, a register slice, ``AxiOutput``; a word of any length is followed from one end to the other."""
+    """``AxiInput``, ``AxiOutput``, a slice between or not; a word of any length is followed from end to end."""
 
-    def __init__(self, *, beats: int, words_in_flight: int) -> None:
+    def __init__(self, *, beats: int, words_in_flight: int, slice_between: bool) -> None:
         self._beats, self._words = beats, words_in_flight
-        self._input = AxiInput(values_per_beat=1, beats=beats, dtype="uint8")
+        self._slice_between = slice_between
+        self._input = AxiInput(values_per_beat=1, beats=beats, dtype="uint8", before_slice=slice_between)
         self._output = AxiOutput(values_per_beat=1, beats=beats, dtype="uint8", words_in_flight=words_in_flight)
         self._follow = Signal(name="follow")
 
@@ -32,11 +33,14 @@ class Border(Elaboratable):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.input, m.submodules.output = self._input, self._output
-        m.submodules.slice = between = RegisterSlice(self._input.o.payload.shape())
-        wiring.connect(m, self._input.o, between.i)
-        wiring.connect(m, between.o, self._output.i)
+        middle = self._input.o
+        if self._slice_between:
+            m.submodules.slice = between = RegisterSlice(self._input.o.payload.shape())
+            wiring.connect(m, self._input.o, between.i)
+            middle = between.o
+        wiring.connect(m, middle, self._output.i)
         wiring.connect(m, self._input.reports, self._output.reports)
-        source, sink, middle = self._input.s_axis, self._output.m_axis, between.o
+        source, sink = self._input.s_axis, self._output.m_axis
         payload = Signal(9)
         shown = Signal(10)
         m.d.comb += [
@@ -104,13 +108,15 @@ class Border(Elaboratable):
 
 
 @pytest.mark.parametrize(
-    ("beats", "words", "depth"),
+    ("beats", "words", "slice_between", "depth"),
     [
-        (1, 1, 12),
-        pytest.param(2, 1, 18, marks=pytest.mark.slow_proof),
-        pytest.param(3, 2, 18, marks=pytest.mark.slow_proof),
+        (1, 1, False, 12),
+        (1, 1, True, 12),
+        pytest.param(2, 1, False, 18, marks=pytest.mark.slow_proof),
+        pytest.param(2, 1, True, 18, marks=pytest.mark.slow_proof),
+        pytest.param(3, 2, False, 18, marks=pytest.mark.slow_proof),
     ],
 )
-def test_words_through_the_border(beats, words, depth, tmp_path):
-    border = Border(beats=beats, words_in_flight=words)
+def test_words_through_the_border(beats, words, slice_between, depth, tmp_path):
+    border = Border(beats=beats, words_in_flight=words, slice_between=slice_between)
     prove(border, border.ports, tmp_path, name="border", proof=Proof(depth=depth))
