@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from onnx_graphs import inverted_residual, nchw, nhwc, onnxruntime_output
 from test_simulate_bench import quick_simulator
 
@@ -16,6 +17,7 @@ from cs_hdl.simulate.simulate import check_result, random_words, simulate
 LIMITS = DeviceLimits(name="LFE5U-85F", lut=83640, dsp=156, block_ram=208)
 
 
+@pytest.mark.slow_proof  # Verilog is compared with the golden model elsewhere, that with onnxruntime too
 def test_verilog_equals_onnxruntime(tmp_path: Path) -> None:
     graph, output = inverted_residual(np.random.default_rng(1))
     path = graph.save(tmp_path / "block.onnx", output)
