@@ -18,7 +18,16 @@ from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import InputError, ToolError
 from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE
 
-__all__ = ["BENCH_DEVICE", "Cells", "alone_digest_parts", "device_text", "route_alone", "synthesise_alone", "wrapped"]
+__all__ = [
+    "BENCH_DEVICE",
+    "Cells",
+    "alone_digest_parts",
+    "cells_of",
+    "device_text",
+    "route_alone",
+    "synthesise_alone",
+    "wrapped",
+]
 
 #: Where designs are routed alone: the device, its package and its speed grade.
 BENCH_DEVICE = ("LFE5U-85F", "BG381", "6")
@@ -83,14 +92,22 @@ def synthesise_alone(text: str, *, top: str, folder: Path | None = None) -> Cell
     The files (design.v, top.json, synthesis.log) stay in ``folder`` if there is one. Raises ToolError
     where Yosys is missing or fails.
     """
+    return Cells.of(cells_of(device_text(text), top=top, script=_script(top), folder=folder))
+
+
+def cells_of(text: str, *, top: str, script: str, folder: Path | None = None) -> dict[str, int]:
+    """The cells, by type, that Yosys makes of the Verilog ``text``: ``script`` reads design.v and writes top.json.
+
+    Files and errors as of :func:`synthesise_alone`.
+    """
     yosys = require_tool("yosys")
     with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
         place = folder or Path(name)
-        (place / "design.v").write_text(device_text(text))
-        (place / "synthesis.ys").write_text(_script(top))
+        (place / "design.v").write_text(text)
+        (place / "synthesis.ys").write_text(script)
         run_tool(yosys, ["synthesis.ys"], folder=place, log="synthesis.log")
         try:
-            return Cells.of(count_cells(json.loads((place / "top.json").read_text())["modules"], top))
+            return count_cells(json.loads((place / "top.json").read_text())["modules"], top)
         except (OSError, ValueError, KeyError) as error:
             raise ToolError(f"top.json: not a netlist of {top} ({error!r})") from None
 

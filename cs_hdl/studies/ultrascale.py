@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cs_hdl.board.catalogue import device_limits
-from cs_hdl.build.run import run_tool
-from cs_hdl.build.synthesis import SEPARATE_LANES, count_cells
-from cs_hdl.build.tools import require_tool
+from cs_hdl.build.alone import cells_of
+from cs_hdl.build.synthesis import SEPARATE_LANES
 from cs_hdl.emit.verilog import emit_verilog
-from cs_hdl.errors import InputError, ToolError
+from cs_hdl.errors import InputError
 from cs_hdl.plan.planner import make_plan
 
 if TYPE_CHECKING:
@@ -38,16 +34,7 @@ def count_ultrascale(text: str, *, top: str) -> dict[str, int]:
 
     Raises ToolError where Yosys is missing or fails.
     """
-    yosys = require_tool("yosys")
-    with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
-        folder = Path(name)
-        (folder / "design.v").write_text(text)
-        (folder / "synthesis.ys").write_text(_SCRIPT.format(top=top))
-        run_tool(yosys, ["synthesis.ys"], folder=folder, log="synthesis.log")
-        try:
-            cells = count_cells(json.loads((folder / "top.json").read_text())["modules"], top)
-        except (OSError, ValueError, KeyError) as error:
-            raise ToolError(f"top.json: not a netlist of {top} ({error!r})") from None
+    cells = cells_of(text, top=top, script=_SCRIPT.format(top=top))
     return {
         "LUT": sum(count * _luts(kind) for kind, count in cells.items()),
         "FF": sum(count for kind, count in cells.items() if re.fullmatch(r"FD[RSCP]E(_1)?", kind)),
