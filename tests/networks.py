@@ -21,8 +21,8 @@ from cs_hdl.network import (
     Requantise,
     Tensor,
 )
+from cs_hdl.plan.device_limits import DeviceLimits
 from cs_hdl.plan.plan import Plan
-from cs_hdl.plan.planner import DeviceLimits
 from cs_hdl.rtl.layer import Chain, make_stage
 
 LIMITS = DeviceLimits(name="LFE5U-85F", lut=83640, dsp=156, block_ram=208)

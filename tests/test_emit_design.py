@@ -12,8 +12,9 @@ from cs_hdl.emit.design import check_design, check_target, replace_folder, write
 from cs_hdl.errors import InputError
 from cs_hdl.frontend.kernel import ConvOptions, make_conv
 from cs_hdl.network import load_network
+from cs_hdl.plan.device_limits import DeviceLimits
 from cs_hdl.plan.plan import Plan, load_plan
-from cs_hdl.plan.planner import DeviceLimits, make_plan
+from cs_hdl.plan.planner import make_plan
 
 LIMITS = DeviceLimits(name="LFE5U-85F", lut=83640, dsp=156, block_ram=208)
 

@@ -14,8 +14,9 @@ from cs_hdl.emit import elaborate as own
 from cs_hdl.emit.elaborate import elaborate, without_garbage_collection
 from cs_hdl.errors import ToolError
 from cs_hdl.frontend.kernel import LinearOptions, make_linear
+from cs_hdl.plan.device_limits import DeviceLimits
 from cs_hdl.plan.plan import Plan
-from cs_hdl.plan.planner import DeviceLimits, make_plan
+from cs_hdl.plan.planner import make_plan
 from cs_hdl.rtl.accelerator import Accelerator
 from cs_hdl.rtl.platform import Separate
 

@@ -14,7 +14,8 @@ from cs_hdl.golden.dense import run_dense, run_layers
 from cs_hdl.models import find_model
 from cs_hdl.models.speech import speech_model
 from cs_hdl.network import Network
-from cs_hdl.plan.planner import DeviceLimits, make_plan
+from cs_hdl.plan.device_limits import DeviceLimits
+from cs_hdl.plan.planner import make_plan
 from cs_hdl.simulate.simulate import random_words
 
 ECP5_85 = DeviceLimits(name="LFE5U-85F", lut=83640, dsp=156, block_ram=208)

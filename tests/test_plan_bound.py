@@ -11,7 +11,8 @@ from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.models import find_model
 from cs_hdl.plan.bound import fewest_cycles
 from cs_hdl.plan.candidates import candidate_cycles
-from cs_hdl.plan.planner import DeviceLimits, draft, make_plan
+from cs_hdl.plan.device_limits import DeviceLimits
+from cs_hdl.plan.planner import draft, make_plan
 
 
 @pytest.mark.parametrize("dsp", [1, 3, 10, 10**6])

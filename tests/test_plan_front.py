@@ -11,8 +11,9 @@ from slow import quick_first
 from cs_hdl.board.catalogue import known_devices
 from cs_hdl.cli import run
 from cs_hdl.plan.cost import Cost
+from cs_hdl.plan.device_limits import DeviceLimits, fits
 from cs_hdl.plan.front import FrontPoint, throughput_front
-from cs_hdl.plan.planner import DeviceLimits, fits, make_plan
+from cs_hdl.plan.planner import make_plan
 
 SMALL = DeviceLimits(name="small", lut=4000, dsp=8, block_ram=12)
 NOTHING = DeviceLimits(name="nothing", lut=10, dsp=0, block_ram=0)

@@ -12,7 +12,8 @@ from slow import quick_first
 from cs_hdl.combine.masks import complementary_masks
 from cs_hdl.errors import InputError
 from cs_hdl.network import Conv2d, GlobalKWTA, Linear, LocalKWTA, Network, Tensor
-from cs_hdl.plan.planner import DeviceLimits, explain, make_plan, needs, usable
+from cs_hdl.plan.device_limits import DeviceLimits, needs, usable
+from cs_hdl.plan.planner import explain, make_plan
 
 
 def speech_convolution(winners=8):

@@ -16,7 +16,8 @@ from residual_networks import random_residual
 
 from cs_hdl import cli
 from cs_hdl.combine.packed import combine
-from cs_hdl.plan.planner import DeviceLimits, make_plan
+from cs_hdl.plan.device_limits import DeviceLimits
+from cs_hdl.plan.planner import make_plan
 from cs_hdl.report.design_facts import gather
 from cs_hdl.report.design_page import design_page
 from cs_hdl.report.drawings import packed_set, time_strip

@@ -11,7 +11,8 @@ from test_simulate_bench import quick_simulator
 
 from cs_hdl.emit.design import write_design
 from cs_hdl.frontend.onnx import read_onnx_model
-from cs_hdl.plan.planner import DeviceLimits, make_plan
+from cs_hdl.plan.device_limits import DeviceLimits
+from cs_hdl.plan.planner import make_plan
 from cs_hdl.simulate.simulate import check_result, random_words, simulate
 
 LIMITS = DeviceLimits(name="LFE5U-85F", lut=83640, dsp=156, block_ram=208)

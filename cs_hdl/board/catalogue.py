@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from cs_hdl.board.devices import PLANNED_DEVICES
 from cs_hdl.errors import InputError
-from cs_hdl.plan.planner import DeviceLimits
+from cs_hdl.plan.device_limits import DeviceLimits
 from cs_hdl.resources import data_folder
 
 __all__ = ["FAMILIES", "Board", "Serial", "boards", "device_limits", "find_board", "known_devices", "load_board"]

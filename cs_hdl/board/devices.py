@@ -7,7 +7,7 @@ a block RAM of 36 kbit as two of 18. UltraRAM is left out: a bitstream cannot fi
 
 from __future__ import annotations
 
-from cs_hdl.plan.planner import DeviceLimits
+from cs_hdl.plan.device_limits import DeviceLimits
 
 __all__ = ["PLANNED_DEVICES", "SOURCES"]
 

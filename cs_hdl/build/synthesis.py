@@ -14,7 +14,7 @@ from cs_hdl.build.output_registers import ABSORBS, absorb_into_netlist
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ResultError, ToolError
-from cs_hdl.plan.planner import DeviceLimits
+from cs_hdl.plan.device_limits import DeviceLimits
 
 __all__ = ["SCRIPT", "SEPARATE_LANES", "Netlist", "check_fit", "count_cells", "read_netlist", "script", "synthesise"]
 
@@ -123,6 +123,7 @@ def check_fit(netlist: Netlist, limits: DeviceLimits) -> None:
     family = FAMILIES[limits.family]
     needs = (
         ("LUT", family.count("lut", netlist.cells), limits.lut),
+        ("flip-flops", family.count("ff", netlist.cells), limits.ff),
         ("DSP", family.count("dsp", netlist.cells), limits.dsp),
         ("block RAM", family.count("block_ram", netlist.cells), limits.block_ram),
     )

@@ -12,7 +12,7 @@ from cs_hdl.errors import InputError
 from cs_hdl.network import Network
 
 if TYPE_CHECKING:
-    from cs_hdl.plan.planner import DeviceLimits
+    from cs_hdl.plan.device_limits import DeviceLimits
 
 __all__ = ["DeviceError", "needs_table", "refused_plan"]
 
@@ -30,7 +30,7 @@ class DeviceError(InputError):
 
 def refused_plan(error: InputError, network: Network, limits: DeviceLimits, *, cycles: int | None) -> InputError:
     """``error`` of make_plan with the layers' needs, where it is the device that is too small; else as it is."""
-    from cs_hdl.plan.planner import usable
+    from cs_hdl.plan.device_limits import usable
 
     most = _ANY_CYCLES if cycles is None else cycles
     needs = _needs(network, most, limits)
@@ -49,7 +49,8 @@ def refused_plan(error: InputError, network: Network, limits: DeviceLimits, *, c
 
 def _needs(network: Network, cycles: int, device: DeviceLimits) -> dict[str, int] | None:
     """What the cheapest plan of at most ``cycles`` needs of ``device``, however much; None where there is no plan."""
-    from cs_hdl.plan.planner import explain, make_plan, needs
+    from cs_hdl.plan.device_limits import needs
+    from cs_hdl.plan.planner import explain, make_plan
 
     limits = dataclasses.replace(device, name="any", lut=_ANY_AMOUNT, dsp=_ANY_AMOUNT, block_ram=_ANY_AMOUNT)
     try:

@@ -14,8 +14,8 @@ from cs_hdl.board.catalogue import Board, known_devices
 from cs_hdl.commands.console import Steps, human_time, output
 
 if TYPE_CHECKING:
+    from cs_hdl.plan.device_limits import DeviceLimits
     from cs_hdl.plan.front import FrontPoint
-    from cs_hdl.plan.planner import DeviceLimits
 
 __all__ = ["front_content", "show_front"]
 
@@ -25,9 +25,9 @@ _RESOURCES = {"lut": "LUT", "dsp": "DSP", "block_ram": "block RAM"}
 def front_content(design: Path, board: Board) -> dict[str, Any]:
     """What ``--json`` prints: the front, and what each device can do at the usual clock of ``board``."""
     from cs_hdl.emit.design import check_design
+    from cs_hdl.plan.device_limits import fits, needs, usable
     from cs_hdl.plan.front import throughput_front
     from cs_hdl.plan.plan import load_plan
-    from cs_hdl.plan.planner import fits, needs, usable
 
     check_design(design)
     started = time.monotonic()

@@ -10,7 +10,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from cs_hdl.plan.bound import Bound
-    from cs_hdl.plan.planner import DeviceLimits, Explanation
+    from cs_hdl.plan.device_limits import DeviceLimits
+    from cs_hdl.plan.planner import Explanation
 
 __all__ = ["explanation_text", "facts", "layer_table", "port_text", "resource_table", "shape_text"]
 
@@ -132,7 +133,7 @@ def resource_table(report: Mapping[str, Any]) -> Table:
 def explanation_text(why: Explanation, bound: Bound, *, cycles: int, limits: DeviceLimits) -> dict[str, str]:
     """What a plan of ``cycles`` cycles is expected to take, which layers are its bottleneck, what the next faster one
     would take, and how far from optimal it may be."""
-    from cs_hdl.plan.planner import needs, usable
+    from cs_hdl.plan.device_limits import needs, usable
 
     there, takes = usable(limits), needs(why.cost, limits)
 

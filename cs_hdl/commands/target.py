@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cs_hdl.board.catalogue import device_limits, find_board
 from cs_hdl.errors import InputError
-from cs_hdl.plan.planner import DeviceLimits
+from cs_hdl.plan.device_limits import DeviceLimits
 
 __all__ = ["DEFAULT_BOARD", "Target", "cycles_for_rate", "find_target"]
 

@@ -10,9 +10,9 @@ from cs_hdl.combine.packed import combine
 from cs_hdl.plan.build_stages import may_be_constants
 from cs_hdl.plan.candidates import candidate_cycles
 from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER
+from cs_hdl.plan.device_limits import DeviceLimits, usable
 from cs_hdl.plan.folding import least_multipliers
 from cs_hdl.plan.geometry import weight_geometry
-from cs_hdl.plan.planner import DeviceLimits, usable
 
 if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed

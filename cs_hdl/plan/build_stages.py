@@ -53,6 +53,9 @@ _MOST_CONSTANTS = 4500
 #: LUTs that a non-zero weight takes at the least, so that a graph need not be searched where lanes are cheaper
 #: by far (measured: 12 to 17 each; less only where many kernels are alike).
 _LEAST_LUTS_PER_CONSTANT = 5
+#: Flip-flops by the LUTs of a stage, within a third over most designs of docs/results/kernels.json: each adder of a
+#: graph has registers behind it, and some that make its operands wait.
+_FLIP_FLOPS_PER_LUT, _FLIP_FLOPS_PER_LUT_OF_CONSTANTS = 0.75, 1.7
 #: Values of a window above which it is not held in registers.
 _MOST_WINDOW_VALUES = 1024
 
@@ -102,7 +105,7 @@ class StageBuilder:
         self._network = packed.network
         self._stages: list[Stage] = []
         self._lanes = self._input_lanes = input_lanes or self._input()
-        self.cost = Cost(lut=500)
+        self.cost = Cost(lut=500, ff=330)
 
     def build(self) -> Plan:
         """The plan; its cycles are those of the slowest stage, its latency is not yet measured."""
@@ -126,7 +129,8 @@ class StageBuilder:
         if stage.cycles > self._cycles:
             raise Infeasible
         self._stages.append(stage)
-        self.cost += cost
+        share = _FLIP_FLOPS_PER_LUT_OF_CONSTANTS if isinstance(stage, ConstantsStage) else _FLIP_FLOPS_PER_LUT
+        self.cost += cost + Cost(ff=max(0.0, share * cost.lut - cost.ff))
 
     # The two borders.
 

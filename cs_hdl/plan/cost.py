@@ -35,23 +35,28 @@ LUTS_PER_REGISTER_BIT = 1.6
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """4-input LUTs (carry and LUT RAM counted as LUTs), DSPs and block RAMs of 18 kbit.
+    """4-input LUTs (carry and LUT RAM counted as LUTs), flip-flops, DSPs and block RAMs of 18 kbit.
 
-    For a device whose LUTs cannot be RAM: ``small_ram`` are all memories that its block RAMs of 4 kbit can be, and
-    ``register_bits`` the bits of those that become registers, because they are read without a clock.
+    ``lut_ram`` are the memories of 16 x 4 bits among the LUTs. For a device whose LUTs cannot be RAM: ``small_ram`` are
+    all memories that its block RAMs of 4 kbit can be, and ``register_bits`` the bits of those that become registers,
+    because they are read without a clock.
     """
 
     lut: float = 0.0
+    ff: float = 0.0
     dsp: int = 0
     block_ram: int = 0
+    lut_ram: int = 0
     small_ram: int = 0
     register_bits: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             lut=self.lut + other.lut,
+            ff=self.ff + other.ff,
             dsp=self.dsp + other.dsp,
             block_ram=self.block_ram + other.block_ram,
+            lut_ram=self.lut_ram + other.lut_ram,
             small_ram=self.small_ram + other.small_ram,
             register_bits=self.register_bits + other.register_bits,
         )
@@ -59,8 +64,10 @@ class Cost:
     def __mul__(self, count: int) -> Cost:
         return Cost(
             lut=self.lut * count,
+            ff=self.ff * count,
             dsp=self.dsp * count,
             block_ram=self.block_ram * count,
+            lut_ram=self.lut_ram * count,
             small_ram=self.small_ram * count,
             register_bits=self.register_bits * count,
         )
@@ -93,11 +100,12 @@ def small_rams(depth: int, width: int) -> int:
 
 def memory_cost(depth: int, width: int) -> Cost:
     """A memory that is written while it runs: LUT RAM (16 x 4 in 4 LUTs) where that is cheaper."""
-    distributed = -(-depth // 16) * -(-width // 4) * 4
+    pieces = -(-depth // 16) * -(-width // 4)
+    distributed = pieces * 4
     blocks = block_rams(depth, width)
     if depth > 256 or distributed > blocks * LUTS_PER_BLOCK_RAM:
         return Cost(block_ram=blocks, small_ram=small_rams(depth, width))
-    return Cost(lut=distributed, small_ram=small_rams(depth, width))
+    return Cost(lut=distributed, lut_ram=pieces, small_ram=small_rams(depth, width))
 
 
 def ram_style(depth: int, width: int) -> str:
@@ -123,7 +131,7 @@ def lanes_cost(plan: LanesPlan) -> Cost:
     """The engine on lanes: tables, activations, accumulators and control."""
     word, entry = plan.table_width, plan.entry_width
     accumulator = 20
-    lut_ram = 2 * -(-plan.kernels_per_set // 16) * -(-accumulator // 4) * 4
+    lut_ram = 2 * -(-plan.kernels_per_set // 16) * -(-accumulator // 4)
     fetch = Cost(lut=60 + plan.beat * entry / 2) + memory_cost(plan.ring_rows * plan.row_pitch, plan.beat * entry)
     lane = Cost()
     if plan.table_in_block_ram:
@@ -131,7 +139,8 @@ def lanes_cost(plan: LanesPlan) -> Cost:
     else:
         lane += Cost(lut=plan.table_depth * word / TABLE_BITS_PER_LUT)
     lane += Cost(
-        lut=plan.set_columns * (lut_ram + 6 * accumulator),
+        lut=plan.set_columns * (4 * lut_ram + 6 * accumulator),
+        lut_ram=plan.set_columns * lut_ram,
         dsp=plan.set_columns,
         register_bits=plan.set_columns * 2 * plan.kernels_per_set * accumulator,
     )

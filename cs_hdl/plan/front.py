@@ -11,7 +11,8 @@ import numpy as np
 
 from cs_hdl.combine.packed import combine
 from cs_hdl.plan.candidates import candidate_cycles
-from cs_hdl.plan.planner import DeviceLimits, check_mode, draft, fits
+from cs_hdl.plan.device_limits import DeviceLimits, fits
+from cs_hdl.plan.planner import check_mode, draft
 
 if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed

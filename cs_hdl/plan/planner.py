@@ -10,42 +10,26 @@ from cs_hdl.combine.packed import combine
 from cs_hdl.errors import InputError
 from cs_hdl.plan.build_stages import Infeasible, StageBuilder
 from cs_hdl.plan.candidates import candidate_cycles
-from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER, LUTS_PER_REGISTER_BIT, Cost
+from cs_hdl.plan.device_limits import fits, needs, usable
 from cs_hdl.plan.plan import Plan
 from cs_hdl.plan.timing import measure
 
 if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
     from cs_hdl.network import Network
+    from cs_hdl.plan.cost import Cost
+    from cs_hdl.plan.device_limits import DeviceLimits
 
 __all__ = [
     "MODES",
-    "DeviceLimits",
     "Explanation",
     "check_mode",
     "draft",
     "explain",
-    "fits",
     "make_plan",
-    "needs",
-    "usable",
 ]
 
 MODES = ("sparse-sparse", "sparse-dense", "dense")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceLimits:
-    """What a device has; ``lut`` counts 4-input LUTs, ``block_ram`` blocks of its ``family``'s own size.
-
-    An ``ice40`` has no RAM made of LUTs and blocks of 4 kbit; ``dsp`` is 0 where multipliers are made of LUTs.
-    """
-
-    name: str
-    lut: int
-    dsp: int
-    block_ram: int
-    family: str = "ecp5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +48,6 @@ class Explanation:
 
 #: Faster plans that are tried where the cheapest one does not fit the device.
 _FASTER_TRIED = 20
-
-#: Share of the device's LUTs that may be planned for: beyond it routing gets slow and clocks low.
-_LUT_SHARE = 0.75
-#: Less where the board's own top level is a tenth of the chip, and registers seldom share a cell with a LUT.
-_LUT_SHARE_OF = {"ice40": 0.7}
-#: Block RAMs that a board's own top level takes (a request, the stored words, what waits between the clocks), on
-#: small chips, where they count.
-_BOARD_BLOCK_RAMS = {"ice40": 5, "gowin": 3}
 
 
 def make_plan(network: Network, *, limits: DeviceLimits, cycles: int | None = None, mode: str | None = None) -> Plan:
@@ -113,23 +89,6 @@ def explain(plan: Plan) -> Explanation:
         cost=built[1],
         faster=None if faster is None else (faster[0].cycles_per_word, faster[1]),
     )
-
-
-def usable(limits: DeviceLimits) -> dict[str, int]:
-    """By kind, what of a device may be planned for."""
-    block_ram = max(0, limits.block_ram - _BOARD_BLOCK_RAMS.get(limits.family, 0))
-    share = _LUT_SHARE_OF.get(limits.family, _LUT_SHARE)
-    return {"LUT": int(limits.lut * share), "DSP": limits.dsp, "block RAM": block_ram}
-
-
-def needs(cost: Cost, limits: DeviceLimits) -> dict[str, int]:
-    """By the same kinds, what ``cost`` asks for on such a device."""
-    lut, dsp, block_ram = cost.lut, cost.dsp, cost.block_ram
-    if limits.family == "ice40":
-        lut, block_ram = lut + cost.register_bits * LUTS_PER_REGISTER_BIT, cost.small_ram
-    if limits.dsp == 0:
-        lut, dsp = lut + dsp * LUTS_PER_MULTIPLIER, 0
-    return {"LUT": round(lut), "DSP": dsp, "block RAM": block_ram}
 
 
 def _at_most(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits) -> Plan:
@@ -181,12 +140,6 @@ def draft(packed: Packed, mode: str | None, cycles: int) -> tuple[int, Cost] | N
     single weights; None where there is none."""
     built = _build(packed, mode, cycles, draft=True)
     return None if built is None else (built[0].cycles_per_word, built[1])
-
-
-def fits(cost: Cost, limits: DeviceLimits) -> bool:
-    """Whether ``cost`` is within what of the device may be planned for."""
-    there = usable(limits)
-    return all(need <= there[kind] for kind, need in needs(cost, limits).items())
 
 
 def _too_large(network: Network, cost: Cost, limits: DeviceLimits) -> str:

@@ -31,7 +31,7 @@ def _memory(depth: int, width: int) -> Cost:
         return Cost(block_ram=blocks, small_ram=small_rams(depth, width))
     # The outputs of pieces one above the other are selected.
     lut = pieces * _LUTS_PER_RAM + (ceil_div(depth, 16) - 1) * width * 0.6
-    return Cost(lut=lut, small_ram=small_rams(depth, width))
+    return Cost(lut=lut, lut_ram=pieces, small_ram=small_rams(depth, width))
 
 
 def sorting_parts(stage: LocalKWTAStage) -> tuple[list[float], Cost]:

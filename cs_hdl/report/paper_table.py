@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cs_hdl.errors import InputError
-from cs_hdl.plan.planner import MODES, DeviceLimits, explain, make_plan
+from cs_hdl.plan.device_limits import DeviceLimits
+from cs_hdl.plan.planner import MODES, explain, make_plan
 from cs_hdl.report.marked import put_between
 
 if TYPE_CHECKING:

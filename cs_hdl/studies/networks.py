@@ -18,7 +18,8 @@ from cs_hdl.board.devices import PLANNED_DEVICES, SOURCES
 from cs_hdl.combine.packed import combine
 from cs_hdl.frontend.kernel import ConvOptions, make_conv
 from cs_hdl.plan.cost import Cost
-from cs_hdl.plan.planner import DeviceLimits, draft, needs, usable
+from cs_hdl.plan.device_limits import DeviceLimits, needs, usable
+from cs_hdl.plan.planner import draft
 from cs_hdl.studies.layers import NETWORKS, LayerShape
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cs_hdl.board.catalogue import device_limits
 from cs_hdl.host.values import bytes_of
-from cs_hdl.plan.planner import usable
+from cs_hdl.plan.device_limits import usable
 
 if TYPE_CHECKING:
     from cs_hdl.network import Network, Tensor

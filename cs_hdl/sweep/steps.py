@@ -64,7 +64,8 @@ def _generate(options: dict[str, Any], out: Path) -> dict[str, Any]:
     from cs_hdl.commands.generate import read_network
     from cs_hdl.commands.target import cycles_for_rate, find_target
     from cs_hdl.emit.design import write_design
-    from cs_hdl.plan.planner import explain, make_plan, needs
+    from cs_hdl.plan.device_limits import needs
+    from cs_hdl.plan.planner import explain, make_plan
 
     planning = {key: options.pop(key, None) for key in _PLANNING}
     model = options.pop("model")
