@@ -13,7 +13,8 @@ from cs_hdl.board.catalogue import find_board
 from cs_hdl.emit.design import write_design
 from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.models import find_model, models
-from cs_hdl.plan.planner import make_plan
+from cs_hdl.plan.device_limits import needs, usable
+from cs_hdl.plan.planner import explain, make_plan
 from cs_hdl.report.paper_table import paper_table, replace_table
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
@@ -43,6 +44,21 @@ def test_the_bitstreams_of_the_table_are_of_the_present_verilog(content: dict[st
     digest = hashlib.sha256((tmp_path / name / "design.v").read_bytes()).hexdigest()
     assert digest == content["digests"]["design.v"], f"made by another version; renew it: {content['command']}"
     assert report["timing_met"] and report["clock_mhz"] <= report["fmax_mhz"]
+
+
+SMALL = [content for content in built() if find_board(content["report"]["board"]).family != "ecp5"]
+
+
+@pytest.mark.parametrize("content", SMALL, ids=[content["report"]["board"] for content in SMALL])
+def test_the_planner_counts_what_binds_on_small_chips(content: dict[str, Any]) -> None:
+    """Logic cells, flip-flops and places for RAM: never far less than the build took, or it would not have fitted."""
+    report = content["report"]
+    limits = find_board(report["board"]).limits
+    plan = make_plan(read_onnx(find_model(content["model"]).path), limits=limits, cycles=content["cycles"])
+    planned, there = needs(explain(plan).cost, limits)["LUT"], usable(limits)["LUT"]
+    took = max(report["lut"], report["ff"] / limits.ff * limits.lut)
+    assert 0.95 * took <= planned <= there, (took, planned)
+    assert planned <= 1.35 * took, (took, planned)
 
 
 @pytest.mark.parametrize("name, content", kept(), ids=[f"{n} on {c['report']['board']}" for n, c in kept()])

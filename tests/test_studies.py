@@ -12,6 +12,7 @@ import pytest
 from cs_hdl import cli
 from cs_hdl.board.catalogue import device_limits
 from cs_hdl.build.tools import require_tool
+from cs_hdl.combine.masks import lower_bound
 from cs_hdl.commands import studies as command
 from cs_hdl.commands.console import run_command
 from cs_hdl.emit.verilog import emit_verilog
@@ -185,3 +186,23 @@ def test_cells_of_ultrascale_are_counted_by_yosys() -> None:
     plan = make_plan(make_linear(options), limits=device_limits("LFE5U-85F"))
     cells = count_ultrascale(emit_verilog(Accelerator(plan), name="cs_accelerator"), top="cs_accelerator")
     assert cells["DSP"] == explain(plan).cost.dsp > 0 and 100 < cells["LUT"] < 2000 and 100 < cells["FF"] < 2000
+
+
+def test_the_speech_network_with_each_kind_of_mask() -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
+    from cs_hdl.torch.speech_masks import chosen_mask, with_masks
+    from cs_hdl.torch.speech_network import speech_network
+
+    dense = speech_network("dense")
+    networks = {kind: with_masks(dense, kind, seed=0) for kind in ("imposed", "pruned", "random")}
+    layers = {kind: model.get_submodule("conv2") for kind, model in networks.items()}
+    weights = dense.get_submodule("conv2").weight.detach().numpy().reshape(64, -1)
+    found = {kind: layer.mask.numpy().reshape(64, -1) != 0 for kind, layer in layers.items()}
+    for kind, layer in layers.items():
+        assert (layer.weight.detach().numpy().reshape(64, -1) == weights * found[kind]).all()
+    found["assigned"] = chosen_mask(np.abs(weights), "assigned", 100, seed=0)
+    assert all((mask.sum(axis=1) == 100).all() for mask in found.values())
+    kept = {kind: float(np.abs(weights)[mask].sum()) for kind, mask in found.items()}
+    assert kept["pruned"] >= kept["assigned"] > max(kept["imposed"], kept["random"])
+    bounds = {kind: lower_bound(mask) for kind, mask in found.items()}
+    assert bounds["imposed"] == bounds["assigned"] == 4 < min(bounds["pruned"], bounds["random"])

@@ -47,12 +47,12 @@ class Recipe:
     """How much is made and how it is disturbed; ratios in decibels, times in seconds."""
 
     seed: int = 2112
-    speakers: int = 400
-    clips_per_word: int = 800
-    clips_per_other_word: int = 80
-    lowest_ratio_db: float = -5.0
-    highest_ratio_db: float = 20.0
-    longest_echo: float = 0.6
+    speakers: int = 1000
+    clips_per_word: int = 2400
+    clips_per_other_word: int = 160
+    lowest_ratio_db: float = 15.0
+    highest_ratio_db: float = 40.0
+    longest_echo: float = 0.25
     background_seconds: int = 60
 
 

@@ -215,7 +215,7 @@ def tell_scale_out(record: Mapping[str, Any], path: Path, _: Path) -> str:
     )
 
 
-def tell_masks(record: Mapping[str, Any], path: Path, _: Path) -> str:
+def tell_masks(record: Mapping[str, Any], path: Path, records: Path) -> str:
     plots.masks_plot(record, path)
     trained = record["trained"]
 
@@ -255,6 +255,36 @@ def tell_masks(record: Mapping[str, Any], path: Path, _: Path) -> str:
         + _markdown(["absent", "mask", *titles, "accuracy"], rows)
         + "\nMasks of the size of real layers, not trained:\n\n"
         + _markdown(["layer", "absent", "mask", *titles], large)
+        + _tell_speech_masks(load_record(records / "masks-speech.json"))
+    )
+
+
+def _tell_speech_masks(record: Mapping[str, Any] | None) -> str:
+    """The same on the speech network, where that was trained."""
+    if record is None:
+        return "\n*On the speech network: not made yet, `scripts/study-speech-masks FOLDER`.*\n"
+    rows = []
+    for entry in record["trained"]:
+        shares = [f"{entry['accuracy'][split]:.1%}" for split in ("validation", "test")]
+        sets = [
+            f"{layer['bound']} / {layer['sets']} / {layer['spanning_sets']}"
+            for layer in entry.get("layers", {}).values()
+        ]
+        rows.append([entry["kind"], *shares, *(sets or ["", "", ""])])
+    titles = [
+        "mask",
+        "validation",
+        "test",
+        *(f"{name}: bound / whole / spanning" for name in ("conv1", "conv2", "linear1")),
+    ]
+    return (
+        f"\nOn the speech network ({record['data']}; 3 of 25, 100 of 1600 and 80 of 1600 weights a kernel, dense "
+        f"activations, float), each sparse one made of the trained dense one and trained on for {record['epochs']} "
+        "epochs: imposed masks are chosen by a seed alone, assigned ones are the complementary masks that keep the "
+        "most weight, pruned kernels keep their own largest weights, random ones any. Sets: the fewest that any "
+        "packing needs, with whole kernels, with kernels that may span sets.\n\n"
+        + _markdown(titles, rows)
+        + f"\nMade by `{record['command']}`.\n"
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Floats = NDArray[np.float64]
 
-__all__ = ["SPARSITIES", "study_masks"]
+__all__ = ["SPARSITIES", "packing", "random_mask", "study_masks"]
 
 SPARSITIES = (0.5, 0.75, 0.875, 0.9375)
 _HIDDEN, _CLASSES = 128, 10
@@ -53,13 +53,13 @@ def study_masks(
             count = max(1, round((1 - sparsity) * positions))
             masks = {
                 "imposed": complementary_masks(kernels=_HIDDEN, positions=positions, nonzeros=count, seed=seed),
-                "random": _random(_HIDDEN, positions, count, seed),
+                "random": random_mask(_HIDDEN, positions, count, seed),
                 "pruned": _largest(np.abs(weights[0]), count * _HIDDEN),
             }
             for kind, mask in masks.items():
                 start = weights if kind == "pruned" else None
                 _, share = _train(data, mask, seed, start=start)
-                entry = {"sparsity": sparsity, "seed": seed, "accuracy": share, **_packing(mask)}
+                entry = {"sparsity": sparsity, "seed": seed, "accuracy": share, **packing(mask)}
                 trained[kind].append(entry)
     packed = []
     for name, (kernels, size) in _SHAPES.items():
@@ -68,16 +68,16 @@ def study_masks(
             count = max(1, round((1 - sparsity) * size))
             for kind, mask in (
                 ("imposed", complementary_masks(kernels=kernels, positions=size, nonzeros=count, seed=1)),
-                ("random", _random(kernels, size, count, 1)),
+                ("random", random_mask(kernels, size, count, 1)),
             ):
-                packed.append({"layer": name, "kind": kind, "sparsity": sparsity, **_packing(mask)})
+                packed.append({"layer": name, "kind": kind, "sparsity": sparsity, **packing(mask)})
     return {
         "network": f"{positions} -> {_HIDDEN} -> {_CLASSES}, masks on the hidden layer", "seeds": list(seeds),
         "trained": trained, "packed": packed,
     }  # fmt: skip
 
 
-def _packing(mask: Mask) -> dict[str, Any]:
+def packing(mask: Mask) -> dict[str, Any]:
     """Sets for whole kernels, for kernels that may span sets, and the fewest that any packing needs.
 
     Efficiency is the share of places that hold a weight.
@@ -99,7 +99,7 @@ def _turns(mask: Mask, columns: int, bound: int) -> int | None:
     return next((turns for turns in range(first, first + 4) if span_kernels(mask, columns=columns, turns=turns)), None)
 
 
-def _random(kernels: int, positions: int, count: int, seed: int) -> Mask:
+def random_mask(kernels: int, positions: int, count: int, seed: int) -> Mask:
     """``count`` places for each kernel, any."""
     order = np.random.default_rng([seed, 7]).random((kernels, positions)).argsort(axis=1)
     mask = np.zeros((kernels, positions), np.bool_)

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cs_hdl.files import write_aside
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.speech_network import Variant, linear_classifier, speech_network
-from cs_hdl.torch.training import calibrate, fold_batch_norm
+from cs_hdl.torch.training import calibrate, fold_batch_norm, predict, taught_loss
 from cs_hdl.torch.winners import narrow_winners, update_boost_strength
 
 if TYPE_CHECKING:
@@ -38,23 +37,29 @@ __all__ = [
 ]
 
 #: Changes with whatever changes the results, so that no checkpoint of other code is gone on with.
-_VERSION = "1"
+_VERSION = "2"
 _PACKAGES = ("torch", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechRecipe:
-    """How the networks are trained; all variants alike. The learning rate rises, then falls to 0 along a cosine."""
+    """How the networks are trained; all variants alike, but that sparse ones have a dense one as their teacher.
 
-    float_epochs: int = 20
-    quantised_epochs: int = 3
-    learning_rate: float = 2e-3
-    quantised_learning_rate: float = 3e-4
-    batch_size: int = 32
+    The learning rate rises, then falls to 0 along a cosine.
+    """
+
+    float_epochs: int = 14
+    quantised_epochs: int = 2
+    learning_rate: float = 2.8e-3
+    quantised_learning_rate: float = 4e-4
+    batch_size: int = 64
     weight_decay: float = 1e-2
     boost_strength: float = 1.5
     #: Epochs in float in which the k-WTAs are narrowed from all of their units to k.
-    narrowing_epochs: int = 8
+    narrowing_epochs: int = 4
+    #: Softening of the teacher's scores, and the share of the loss that follows the teacher.
+    temperature: float = 2.0
+    distillation: float = 0.9
     #: The most that features are moved, in frames and in mel bands, and made louder or quieter (0..255).
     shift_frames: int = 3
     shift_bands: int = 1
@@ -114,16 +119,22 @@ def train_network(
     seed: int,
     cache: Path,
     progress: Callable[[str, int, int, float], None],
+    teacher: nn.Sequential | None = None,
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """(float, quantised) networks of ``variant``, each in inference mode on the CPU.
 
     A checkpoint below ``cache`` is written after each epoch and gone on with where there is one of the same data,
-    recipe and versions. ``progress`` is called with the phase, its epoch, its number of epochs and the mean loss.
+    recipe, teacher and versions. ``progress`` is called with the phase, its epoch, its number of epochs and the mean
+    loss. With a ``teacher`` most of the loss is the distance to its scores.
     """
     torch.set_num_threads(1)  # sums in one order, whatever the number of cores
     told = asdict(recipe)
     if variant != "sparse-sparse":
         del told["narrowing_epochs"]  # there is nothing to narrow
+    if teacher is None:
+        del told["temperature"], told["distillation"]
+    else:
+        told["teacher"] = _weights_digest(teacher)
     key = {
         "version": _VERSION, "variant": variant, "seed": seed, "recipe": told, "data": data_digest(data),
         "packages": {package: version(package) for package in _PACKAGES},
@@ -135,7 +146,7 @@ def train_network(
         model = speech_network(variant, boost_strength=recipe.boost_strength)
         loop = Loop(
             model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed,
-            narrowing_epochs=min(recipe.narrowing_epochs, recipe.float_epochs // 2),
+            narrowing_epochs=min(recipe.narrowing_epochs, recipe.float_epochs // 2), teacher=teacher,
         )  # fmt: skip
         _fit(loop, stem.with_name(f"{stem.name}-float.pt"), lambda *rest: progress(f"{variant}, float", *rest))
         narrow_winners(model, 1.0)
@@ -145,10 +156,19 @@ def train_network(
         loop = Loop(
             quantised, data, recipe,
             learning_rate=recipe.quantised_learning_rate, epochs=recipe.quantised_epochs, seed=seed + 1_000_000,
+            teacher=teacher,
         )  # fmt: skip
         path = stem.with_name(f"{stem.name}-quantised.pt")
         _fit(loop, path, lambda *rest: progress(f"{variant}, quantised", *rest))
     return model.cpu().eval(), quantised.cpu().eval()
+
+
+def _weights_digest(model: nn.Module) -> str:
+    """SHA-256 over all that ``model`` computes with."""
+    total = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        total.update(name.encode() + value.cpu().numpy().tobytes())
+    return total.hexdigest()
 
 
 def _copy(model: nn.Sequential, variant: Variant) -> nn.Sequential:
@@ -180,8 +200,10 @@ class Loop:
         epochs: int,
         seed: int,
         narrowing_epochs: int = 0,
+        teacher: nn.Module | None = None,
     ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.teacher = None if teacher is None else teacher.to(self.device).eval()
         self.model = model.to(self.device)
         self.recipe, self.narrowing_epochs = recipe, narrowing_epochs
         self.images, self.labels = as_tensor(data.train[0]), torch.from_numpy(data.train[1])
@@ -203,7 +225,8 @@ class Loop:
         for indices in order.split(self.recipe.batch_size):
             batch = _altered(self.images[indices], self.recipe, self.generator).to(self.device)
             target = self.labels[indices].to(self.device)
-            loss = functional.cross_entropy(self.model(batch), target)
+            scores = None if self.teacher is None else predict(self.teacher, batch)
+            loss = taught_loss(self.model(batch), target, self.recipe, scores)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()

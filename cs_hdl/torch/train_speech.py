@@ -1,10 +1,11 @@
 """Trains the paper's speech network: ``python -m cs_hdl.torch.train_speech FOLDER`` (or ``scripts/train-speech``).
 
-Dense, sparse-dense and sparse-sparse networks for each seed, a checkpoint after each epoch below
-``build/train-speech/``, so that a run that was stopped goes on where it was. Every network is exported to ONNX and its
-integers are measured by the golden model, as the hardware computes them. The sparse-sparse network of the best
-integer validation accuracy (on a tie the lower seed) is shipped; the test split is only reported. Writes, below the
-root: ``cs_hdl/models/gsc-trained.onnx``, ``docs/results/speech-training.json`` and the tables of ``docs/speech.md``.
+Dense, sparse-dense and sparse-sparse networks for each seed, the dense one the teacher of the others; a checkpoint
+after each epoch below ``build/train-speech/``, so that a run that was stopped goes on where it was. Every network is
+exported to ONNX and its integers are measured by the golden model, as the hardware computes them. The sparse-sparse
+network of the best integer validation accuracy (on a tie the lower seed) is shipped; the test split is only reported.
+Writes, below the root: ``cs_hdl/models/gsc-trained.onnx``, ``docs/results/speech-training.json`` and the tables of
+``docs/speech.md``.
 """
 
 from __future__ import annotations
@@ -87,8 +88,12 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     source = "SYNTHETIC speech (eSpeak NG), not on recordings" if synthetic else f"the speech of {options.data.name}"
     trained: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in options.variants}
     for seed in range(options.seeds):
+        show = _progress(seed)
+        dense = train_network("dense", data, recipe, seed=seed, cache=cache, progress=show)
         for variant in options.variants:
-            networks = train_network(variant, data, recipe, seed=seed, cache=cache, progress=_progress(seed))
+            networks = dense
+            if variant != "dense":
+                networks = train_network(variant, data, recipe, seed=seed, cache=cache, progress=show, teacher=dense[0])
             trained[variant].append(_measured(variant, seed, networks, data, cache, source))
             result = trained[variant][-1]["integer"]["validation"]
             print(f"\rseed {seed}, {variant}: integers {result:.2%} on validation{' ' * 30}", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Recipe", "calibrate", "fold_batch_norm", "predict", "to_tensor", "train"]
+__all__ = ["Recipe", "Teaching", "calibrate", "fold_batch_norm", "predict", "taught_loss", "to_tensor", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,16 @@ def _distorted(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Te
     return functional.grid_sample(images, grid, align_corners=False)
 
 
-def _loss(scores: Tensor, target: Tensor, recipe: Recipe, teacher_scores: Tensor | None) -> Tensor:
+class Teaching(Protocol):
+    """Of a recipe: softening of the teacher's scores, and the share of the loss that follows the teacher."""
+
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def distillation(self) -> float: ...
+
+
+def taught_loss(scores: Tensor, target: Tensor, recipe: Teaching, teacher_scores: Tensor | None) -> Tensor:
     """Cross-entropy with the labels; with a teacher, mostly with its scores at the recipe's temperature."""
     own = functional.cross_entropy(scores, target)
     if teacher_scores is None:
@@ -100,7 +109,7 @@ def train(
         seen, targets = _distorted(images[order], recipe, generator), labels[order]
         total = 0.0
         for batch, target in zip(seen.split(recipe.batch_size), targets.split(recipe.batch_size), strict=True):
-            loss = _loss(model(batch), target, recipe, None if teacher is None else predict(teacher, batch))
+            loss = taught_loss(model(batch), target, recipe, None if teacher is None else predict(teacher, batch))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

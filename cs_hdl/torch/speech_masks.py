@@ -1,0 +1,151 @@
+"""What the choice of the masks costs the speech network: ``scripts/study-speech-masks FOLDER``.
+
+From the dense network of ``scripts/train-speech`` (seed 0; trained first where its checkpoint is missing) four sparse
+ones are made, each with as many weights a kernel as ``gsc`` has, and trained on alike with the dense one as teacher:
+
+* imposed: complementary masks chosen by nothing but a seed, as ``gsc`` has them;
+* assigned: the complementary masks that keep the most weight magnitude;
+* pruned: each kernel keeps its own largest weights, whatever collides;
+* random: places chosen for each kernel at random.
+
+Writes ``docs/results/studies/masks-speech.json``; ``scripts/studies --docs-only`` then tells of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import torch
+
+from cs_hdl.combine.project import project_masks
+from cs_hdl.datasets.evaluation import load_labelled
+from cs_hdl.datasets.speech_commands import SpeechSplit
+from cs_hdl.errors import InputError
+from cs_hdl.files import write_aside
+from cs_hdl.report.comparison import accuracy
+from cs_hdl.script import run_script
+from cs_hdl.studies.masks import packing, random_mask
+from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
+from cs_hdl.torch.speech_network import speech_network
+from cs_hdl.torch.speech_training import Data, Loop, SpeechRecipe, data_digest, predict_in_batches, train_network
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+__all__ = ["KINDS", "chosen_mask", "main", "with_masks"]
+
+COMMAND = "scripts/study-speech-masks"
+KINDS = ("imposed", "assigned", "pruned", "random")
+#: Layers with masks; the last one is dense.
+_LAYERS = ("conv1", "conv2", "linear1")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train the four, measure them, write the record; returns the exit code."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Imposed against found masks on the speech network.")
+    parser.add_argument("data", type=Path, help="a Speech Commands folder, or one that scripts/make-speech made")
+    parser.add_argument("--epochs", type=int, default=3, help="of each sparse network (default: %(default)s)")
+    parser.add_argument("--dense-epochs", type=int, default=SpeechRecipe().float_epochs, help="default: %(default)s")
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
+    parser.add_argument("--cache", type=Path, help="where checkpoints are (default: build/train-speech in the root)")
+    options = parser.parse_args(arguments)
+    return run_script(COMMAND, lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    if min(options.epochs, options.dense_epochs) < 1:
+        raise InputError("--epochs and --dense-epochs must be at least 1")
+    results = options.root / "docs" / "results" / "studies"
+    if not results.parent.is_dir():
+        raise InputError(f"{options.root} is not the repository (docs/results is not there): go there, or give --root")
+    splits = {split: load_labelled(str(options.data), split=split) for split in get_args(SpeechSplit)}
+    data = Data(**{split: (found.words, found.labels) for split, found in splits.items()})
+    recipe = replace(SpeechRecipe(), float_epochs=options.dense_epochs)
+    cache = options.cache or options.root / "build" / "train-speech"
+    teacher, _ = train_network("dense", data, recipe, seed=0, cache=cache, progress=_show)
+    trained = [_entry("dense", teacher, data)]
+    for kind in KINDS:
+        model = with_masks(teacher, kind, seed=0)
+        loop = Loop(
+            model, data, recipe, learning_rate=recipe.learning_rate, epochs=options.epochs, seed=0, teacher=teacher
+        )
+        while loop.epoch < loop.epochs:
+            _show(kind, loop.epoch + 1, loop.epochs, loop.run_epoch())
+        trained.append(_entry(kind, model.cpu(), data))
+    record = {
+        "command": f"{COMMAND} {options.data.name} --epochs {options.epochs} --dense-epochs {options.dense_epochs}",
+        "data": splits["test"].name,
+        "digest_of_features": data_digest(data),
+        "epochs": options.epochs,
+        "layers": list(_LAYERS),
+        "trained": trained,
+    }
+    write_aside(results / "masks-speech.json", json.dumps(record, indent=1) + "\n")
+    print(f"\r{results / 'masks-speech.json'}{' ' * 40}", file=sys.stderr)
+
+
+def with_masks(dense: nn.Sequential, kind: str, *, seed: int) -> nn.Sequential:
+    """The speech network with masks of ``kind`` (see the module) and what they leave of the weights of ``dense``."""
+    model = speech_network("sparse-dense")
+    model.load_state_dict({name: value for name, value in dense.state_dict().items() if not name.endswith(".mask")},
+                          strict=False)  # fmt: skip
+    for number, (name, layer) in enumerate(_masked(model).items()):
+        if kind != "imposed":  # (those it has already)
+            kernels = np.abs(dense.state_dict()[f"{name}.weight"].numpy().reshape(layer.weight.shape[0], -1))
+            chosen = chosen_mask(kernels, kind, layer.nonzeros, seed=seed + number)
+            layer.mask.copy_(torch.from_numpy(chosen).reshape(layer.mask.shape))
+        with torch.no_grad():
+            layer.weight.mul_(layer.mask)
+    return model
+
+
+def chosen_mask(magnitudes: NDArray[Any], kind: str, nonzeros: int, *, seed: int) -> NDArray[np.bool_]:
+    """The mask of ``kind`` (see the module; not "imposed") over ``magnitudes`` ``[kernels, positions]``."""
+    if kind == "assigned":
+        return project_masks(magnitudes, nonzeros=nonzeros)
+    if kind == "random":
+        kernels, positions = magnitudes.shape
+        return random_mask(kernels, positions, nonzeros, seed)
+    largest = np.argsort(-magnitudes, axis=1, kind="stable")[:, :nonzeros]
+    mask = np.zeros(magnitudes.shape, np.bool_)
+    np.put_along_axis(mask, largest, True, axis=1)
+    return mask
+
+
+def _masked(model: nn.Sequential) -> dict[str, ComplementaryConv2d | ComplementaryLinear]:
+    found = {}
+    for name in _LAYERS:
+        layer = model.get_submodule(name)
+        assert isinstance(layer, ComplementaryConv2d | ComplementaryLinear)
+        found[name] = layer
+    return found
+
+
+def _entry(kind: str, model: nn.Sequential, data: Data) -> dict[str, Any]:
+    """Accuracies in float, and for sparse networks how each layer packs."""
+    splits = ("validation", "test")
+    entry: dict[str, Any] = {
+        "kind": kind,
+        "accuracy": {s: accuracy(predict_in_batches(model, getattr(data, s)[0]), getattr(data, s)[1]) for s in splits},
+    }
+    if kind != "dense":
+        entry["layers"] = {
+            name: {"nonzeros": layer.nonzeros} | packing(layer.mask.numpy().reshape(layer.mask.shape[0], -1) != 0)
+            for name, layer in _masked(model).items()
+        }
+    return entry
+
+
+def _show(phase: str, epoch: int, epochs: int, loss: float) -> None:
+    print(f"\r{phase}: epoch {epoch} of {epochs}, loss {loss:.3f}   ", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
