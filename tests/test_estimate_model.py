@@ -117,21 +117,18 @@ def test_the_record_has_trials_and_designs_that_were_fitted():
     assert {entry.name for entry in TABLE if entry.quick} <= names
 
 
-#: Designs whose LUTs are far off, and by how much at most; why is not understood yet.
-FAR_OFF = {"linear 1600->1500, sparse-sparse, 5000": 0.46, "trial 8": 0.32, "trial 11": 0.19}
-
-
 @pytest.mark.parametrize("entry", accuracy(DESIGNS), ids=lambda entry: entry["name"])
 def test_estimates_are_close_to_synthesis(entry):
-    """The goal is ten per cent for both; 70 of 77 designs reach it for LUTs, and all for FF."""
-    for kind, tolerance in (("lut4", FAR_OFF.get(entry["name"], 0.15)), ("ff", 0.05)):
+    """Ten per cent for LUTs (of all kinds) and flip-flops, exact for the rest; for every design, fitted or not."""
+    for kind in ("comb", "ff"):
         guess, real = entry[kind]
-        assert guess == pytest.approx(real, rel=tolerance), kind
+        assert guess == pytest.approx(real, rel=0.1), kind
     for kind in ("dsp", "block_ram"):
         guess, real = entry[kind]
         assert guess == real, kind
 
 
-def test_most_estimates_are_within_ten_per_cent():
+def test_most_estimates_of_lut4_alone_are_within_ten_per_cent():
+    """Those of little logic beside their carry chains and RAM may be further off."""
     errors = [abs(guess / real - 1) for guess, real in (entry["lut4"] for entry in accuracy(DESIGNS))]
-    assert sum(error <= 0.1 for error in errors) >= 0.8 * len(errors)
+    assert sum(error <= 0.1 for error in errors) >= 0.85 * len(errors)

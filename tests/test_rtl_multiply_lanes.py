@@ -18,6 +18,7 @@ from cs_hdl.golden.dense import run_dense
 from cs_hdl.network import Conv2d, LocalKWTA, Network, Requantise, Tensor
 from cs_hdl.plan.geometry import weight_geometry
 from cs_hdl.plan.lanes import LanesPlan
+from cs_hdl.rtl.lane_columns import _MOST_INDEXED
 from cs_hdl.rtl.multiply_lanes import MultiplyLanes
 
 
@@ -240,6 +241,14 @@ def test_full_rate(case):
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_stalls_on_both_sides(case):
     run(case, count=2, gap=0.2, stall=0.3, seed=3)
+
+
+@pytest.mark.parametrize("options", [{}, {"gap": 0.2, "stall": 0.3}], ids=["full rate", "stalls"])
+def test_a_table_in_many_banks(options, monkeypatch):
+    """So many that each has a register that says whether it is the one."""
+    monkeypatch.setattr(LanesPlan, "TABLE_BANK_DEPTH", 256)
+    plan, _, _ = run(CASES["groups, a deep table in banks"], count=2, seed=4, **options)
+    assert plan.table_banks == 9 > _MOST_INDEXED
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])

@@ -42,14 +42,14 @@ def leaf_table(leaves: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def accuracy_table(errors: Sequence[Mapping[str, Any]]) -> Table:
-    """Estimates beside synthesis: the share that LUT4s and FFs are off, and whether the rest is the same."""
+    """Estimates beside synthesis: by how much LUTs (of all kinds) and FFs are off; whether the rest is the same."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("design", overflow="fold")
-    for title in ("LUT4", "estimate", "off", "FF", "estimate", "off", "DSP, block RAM"):
+    for title in ("LUT", "estimate", "off", "FF", "estimate", "off", "DSP, block RAM"):
         table.add_column(title, justify="right", no_wrap=True)
     for entry in errors:
         row = []
-        for key in ("lut4", "ff"):
+        for key in ("comb", "ff"):
             guess, real = entry[key]
             off = guess / real - 1 if real else 0.0
             row += [f"{real:,}", f"{guess:,}", f"[{'red' if abs(off) > 0.1 else 'green'}]{off:+.1%}[/]"]

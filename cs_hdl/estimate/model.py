@@ -60,12 +60,13 @@ def fit_coefficients(samples: Sequence[tuple[Features, int]]) -> dict[str, float
 
 
 def accuracy(designs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Of designs on record: what the model says beside what synthesis gave, by kind of cell."""
+    """Of designs on record: what the model says beside what synthesis gave, by kind of cell (``comb``: all LUTs)."""
     coefficients = load_coefficients()
     found = []
     for design in designs:
         if "features" not in design or design.get("model") != features_digest():
             continue
-        cells = asdict(predict(Features(**design["features"]), coefficients))
-        found.append({"name": design["name"], **{key: (value, design[key]) for key, value in cells.items()}})
+        cells = predict(Features(**design["features"]), coefficients)
+        pairs = {key: (value, design[key]) for key, value in asdict(cells).items()}
+        found.append({"name": design["name"], **pairs, "comb": (cells.comb, design["comb"])})
     return found

@@ -144,14 +144,15 @@ def _estimates(designs: Sequence[Mapping[str, Any]]) -> str:
     from cs_hdl.estimate.model import accuracy
 
     errors = accuracy(designs)
-    off = {key: [abs(e[key][0] / e[key][1] - 1) for e in errors if e[key][1]] for key in ("lut4", "ff")}
+    off = {key: [abs(e[key][0] / e[key][1] - 1) for e in errors if e[key][1]] for key in ("comb", "lut4", "ff")}
     exact = all(e[key][0] == e[key][1] for e in errors for key in ("dsp", "block_ram"))
     worst = {key: max(values, default=0.0) for key, values in off.items()}
     mean = {key: sum(values) / max(1, len(values)) for key, values in off.items()}
     return (
         "## Estimates before synthesis\n\n"
         f"`cs-hdl estimate` against synthesis, over {len(errors)} designs of the record (those called *trial* had no "
-        f"part in fitting): LUT4 off by {mean['lut4']:.1%} on average and {worst['lut4']:.1%} at most, FF by "
+        f"part in fitting): LUT off by {mean['comb']:.1%} on average and {worst['comb']:.1%} at most (LUT4 alone by "
+        f"{mean['lut4']:.1%} and {worst['lut4']:.1%}), FF by "
         f"{mean['ff']:.1%} and {worst['ff']:.1%}; DSP and block RAM {'exact' if exact else '**not exact**'}.\n"
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["LaneColumns", "delayed_step", "passed_on", "step_layout"]
 
 
+#: Banks of a table of which one is chosen by its number; of more, each has a register that says whether it is the one.
+#: (Yosys makes 33 LUTs a bit of a choice among 19 by number, and 14 so.)
+_MOST_INDEXED = 4
 #: Parts of commands, steps, tags and writes by which something happens.
 _RESET = ("valid", "drain", "enable")
 
@@ -152,9 +157,17 @@ class LaneColumns(wiring.Component):
             words.append(delayed(m, rows.data, behind, name=f"word_{bank}", reset_less=True)[-1])
         if banks == 1:
             return words[0]
-        chosen = delayed(m, address[(bank_depth - 1).bit_length() :], 2, name="table_bank", reset_less=True)[-1]
         packed = Signal(width, reset_less=True)
-        m.d.sync += packed.eq(Array(words)[chosen])
+        number = address[(bank_depth - 1).bit_length() :]
+        if banks <= _MOST_INDEXED:
+            chosen = delayed(m, number, 2, name="table_bank", reset_less=True)[-1]
+            m.d.sync += packed.eq(Array(words)[chosen])
+            return packed
+        picked = [
+            Mux(delayed(m, number == bank, 2, name=f"is_bank_{bank}", reset_less=True)[-1], word, 0)
+            for bank, word in enumerate(words)
+        ]
+        m.d.sync += packed.eq(reduce(or_, picked))
         return packed
 
     def _accumulate(
