@@ -82,3 +82,13 @@ def test_what_was_simulated_was_exact_and_as_fast_as_stated(name: str, content: 
 def test_the_table_beside_the_paper_s_is_that_of_the_record():
     page, record = RESULTS.parent / "speech.md", json.loads((RESULTS / "gsc-ulx3s-85f.json").read_text())
     assert replace_table(page.read_text(), paper_table(record)) == page.read_text(), "make it anew with --page"
+
+
+def test_the_readme_tells_what_is_on_record():
+    readme = " ".join((RESULTS.parents[1] / "README.md").read_text().split())
+    digits = json.loads((RESULTS / "digits-ulx3s-85f.json").read_text())["report"]
+    told = f"{digits['cycles_per_word']:.0f} cycles an image, stated and measured, {digits['dsp']} multipliers, "
+    told += f"{digits['lut']:,} LUTs, routed at {digits['clock_mhz']:.1f} MHz: "
+    assert f"{told}{digits['words_per_second'] / 1e6:.2f} million images/s" in readme
+    smallest = json.loads((RESULTS / "boards" / "ulx3s-12f.json").read_text())["report"]
+    assert f"holds it as well, at {smallest['clock_mhz']:.1f} MHz" in readme
