@@ -119,7 +119,7 @@ def kwta_plot(components: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def networks_plot(networks: Mapping[str, Any], path: Path) -> None:
-    """Words a second of whole networks on each device, the three designs side by side; nothing where none fits."""
+    """Words a second of whole networks on each device, the three designs side by side."""
     figure, axes = start(9, 4.2, columns=len(networks))
     for axis, (name, network) in zip(axes, networks.items(), strict=True):
         for number, mode in enumerate(_MODES):
@@ -128,10 +128,13 @@ def networks_plot(networks: Mapping[str, Any], path: Path) -> None:
             rows = [len(devices) - row + 0.27 * (1 - number) for row, _ in fits]
             axis.barh(rows, [rate for _, rate in fits], height=0.25, color=COLOURS[number], label=mode,
                       hatch=("", "//", "..")[number], edgecolor="white")  # fmt: skip
+            for row in (row for row, device in enumerate(devices) if not device["fits"]):
+                axis.annotate("does not fit", (0, len(devices) - row + 0.27 * (1 - number)), (3, 0), fontsize=5.5,
+                              textcoords="offset points", va="center", color=COLOURS[number])  # fmt: skip
         names = [d["device"] for d in network["designs"]["dense"]["devices"]]
         axis.set_yticks([len(names) - row for row in range(len(names))], names)
         axis.set_ylim(0.4, len(names) + 0.6)
-        axis.set_xscale("log")
+        axis.set_xlim(left=0)
         axis.set_xlabel("words a second at 100 MHz (estimate)")
         axis.set_title(name, fontsize=9)
         axis.grid(axis="y", visible=False)

@@ -272,7 +272,7 @@ def find_faults(text: str, top: str) -> list[Fault]:
     faults = []
     for module in modules:
         contents = _written(module)
-        for statement, following in zip(module.statements, [*module.statements[1:], None], strict=True):
+        for statement, following in zip(module.statements, [*module.statements, None][1:], strict=True):
             if (module.name, statement.line) not in live:
                 continue
             # What a memory holds at first is a fault only where it holds it for ever.
