@@ -21,8 +21,7 @@ def _tables(record: dict[str, Any]) -> str:
     lines = [
         f"{what[:1].upper()}{what[1:]}: {clips['train']:,} clips to train, {clips['validation']:,} to validate, "
         f"{clips['test']:,} to test. {recipe['float_epochs']} epochs in float, {recipe['quantised_epochs']} more with "
-        f"quantised weights and activations; the sparse-sparse network has {recipe['further_epochs']} in float after "
-        f"those of the sparse-dense one. Made by `{record['command']}`.",
+        f"quantised weights and activations. Made by `{record['command']}`.",
         "",
         "| network | seeds | float: validation | float: test | integers: validation | integers: test |",
         "|---|---:|---:|---:|---:|---:|",

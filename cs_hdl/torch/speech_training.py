@@ -43,8 +43,7 @@ _PACKAGES = ("torch", "numpy")
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechRecipe:
-    """How the networks are trained, one after the other: the sparse ones have the dense one as their teacher, and the
-    sparse-sparse one begins as the sparse-dense one and has its k-WTAs narrowed.
+    """How the networks are trained; all variants alike, but that sparse ones have a dense one as their teacher.
 
     The learning rate rises, then falls to 0 along a cosine.
     """
@@ -56,11 +55,8 @@ class SpeechRecipe:
     batch_size: int = 64
     weight_decay: float = 1e-2
     boost_strength: float = 1.5
-    #: Of a network that begins as a trained one: its epochs in float, in the first of which the k-WTAs are narrowed
-    #: from all of their units to k, and its learning rate.
-    further_epochs: int = 9
-    narrowing_epochs: int = 3
-    further_learning_rate: float = 1.6e-3
+    #: Epochs in float in which the k-WTAs are narrowed from all of their units to k.
+    narrowing_epochs: int = 4
     #: Softening of the teacher's scores, and the share of the loss that follows the teacher.
     temperature: float = 2.0
     distillation: float = 0.9
@@ -124,24 +120,17 @@ def train_network(
     cache: Path,
     progress: Callable[[str, int, int, float], None],
     teacher: nn.Sequential | None = None,
-    begin: nn.Sequential | None = None,
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """(float, quantised) networks of ``variant``, each in inference mode on the CPU.
 
     A checkpoint below ``cache`` is written after each epoch and gone on with where there is one of the same data,
-    recipe, teacher, beginning and versions. ``progress`` is called with the phase, its epoch, its number of epochs and
-    the mean loss. With a ``teacher`` most of the loss is the distance to its scores. ``begin`` is a trained network in
-    float of the same layers and masks but the k-WTAs; the training goes on from its weights.
+    recipe, teacher and versions. ``progress`` is called with the phase, its epoch, its number of epochs and the mean
+    loss. With a ``teacher`` most of the loss is the distance to its scores.
     """
     torch.set_num_threads(1)  # sums in one order, whatever the number of cores
     told = asdict(recipe)
-    epochs, learning_rate, narrowing = recipe.float_epochs, recipe.learning_rate, 0
-    if begin is None:
-        del told["narrowing_epochs"], told["further_epochs"], told["further_learning_rate"]
-    else:
-        epochs, learning_rate = recipe.further_epochs, recipe.further_learning_rate
-        narrowing = min(recipe.narrowing_epochs, epochs // 2)
-        told["begin"] = _weights_digest(begin)
+    if variant != "sparse-sparse":
+        del told["narrowing_epochs"]  # there is nothing to narrow
     if teacher is None:
         del told["temperature"], told["distillation"]
     else:
@@ -155,11 +144,9 @@ def train_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = speech_network(variant, boost_strength=recipe.boost_strength)
-        if begin is not None:
-            model.load_state_dict(begin.state_dict(), strict=False)  # (it knows nothing of duty cycles)
         loop = Loop(
-            model, data, recipe, learning_rate=learning_rate, epochs=epochs, seed=seed,
-            narrowing_epochs=narrowing, teacher=teacher,
+            model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed,
+            narrowing_epochs=min(recipe.narrowing_epochs, recipe.float_epochs // 2), teacher=teacher,
         )  # fmt: skip
         _fit(loop, stem.with_name(f"{stem.name}-float.pt"), lambda *rest: progress(f"{variant}, float", *rest))
         narrow_winners(model, 1.0)

@@ -1,11 +1,11 @@
 """Trains the paper's speech network: ``python -m cs_hdl.torch.train_speech FOLDER`` (or ``scripts/train-speech``).
 
-Dense, sparse-dense and sparse-sparse networks for each seed, the dense one the teacher of the others, the second the
-beginning of the third; a checkpoint after each epoch below ``build/train-speech/``, so that a run that was stopped goes
-on where it was. Every network is exported to ONNX and its integers are measured by the golden model, as the hardware
-computes them. The sparse-sparse network of the best integer validation accuracy (on a tie the lower seed) is shipped;
-the test split is only reported. Writes, below the root: ``cs_hdl/models/gsc-trained.onnx``,
-``docs/results/speech-training.json`` and the tables of ``docs/speech.md``.
+Dense, sparse-dense and sparse-sparse networks for each seed, the dense one the teacher of the others; a checkpoint
+after each epoch below ``build/train-speech/``, so that a run that was stopped goes on where it was. Every network is
+exported to ONNX and its integers are measured by the golden model, as the hardware computes them. The sparse-sparse
+network of the best integer validation accuracy (on a tie the lower seed) is shipped; the test split is only reported.
+Writes, below the root: ``cs_hdl/models/gsc-trained.onnx``, ``docs/results/speech-training.json`` and the tables of
+``docs/speech.md``.
 """
 
 from __future__ import annotations
@@ -65,27 +65,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=recipe.float_epochs, help="in float (default: %(default)s)")
     parser.add_argument("--quantised-epochs", type=int, default=recipe.quantised_epochs, help="default: %(default)s")
     parser.add_argument(
-        "--further-epochs", type=int, default=recipe.further_epochs, help="of the sparse-sparse one (%(default)s)"
-    )
-    parser.add_argument(
         "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="only these (default: all three)"
     )
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
     parser.add_argument("--cache", type=Path, help="where checkpoints go (default: build/train-speech in the root)")
     options = parser.parse_args(arguments)
-    recipe = replace(
-        recipe,
-        float_epochs=options.epochs,
-        quantised_epochs=options.quantised_epochs,
-        further_epochs=options.further_epochs,
-    )
+    recipe = replace(recipe, float_epochs=options.epochs, quantised_epochs=options.quantised_epochs)
     return run_script(COMMAND, lambda: _run(options, recipe))
 
 
 def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     root: Path = options.root
-    if min(options.seeds, options.epochs, options.quantised_epochs, options.further_epochs) < 1:
-        raise InputError("--seeds and all numbers of epochs must be at least 1")
+    if min(options.seeds, options.epochs, options.quantised_epochs) < 1:
+        raise InputError("--seeds, --epochs and --quantised-epochs must be at least 1")
     page = root / "docs" / "speech.md"
     if not page.is_file():
         raise InputError(f"{root} is not the repository (docs/speech.md is not there): go there, or give --root")
@@ -97,25 +89,20 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     trained: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in options.variants}
     for seed in range(options.seeds):
         show = _progress(seed)
-        networks: dict[Variant, tuple[nn.Sequential, nn.Sequential]] = {}
-        for variant in _needed(options.variants):
-            dense, sparse_dense = (networks[v][0] if v in networks else None for v in ("dense", "sparse-dense"))
-            networks[variant] = train_network(
-                variant, data, recipe, seed=seed, cache=cache, progress=show, teacher=dense, begin=sparse_dense
-            )
-            if variant not in options.variants:
-                continue
-            trained[variant].append(_measured(variant, seed, networks[variant], data, cache, source))
+        dense = train_network("dense", data, recipe, seed=seed, cache=cache, progress=show)
+        for variant in options.variants:
+            networks = dense
+            if variant != "dense":
+                networks = train_network(variant, data, recipe, seed=seed, cache=cache, progress=show, teacher=dense[0])
+            trained[variant].append(_measured(variant, seed, networks, data, cache, source))
             result = trained[variant][-1]["integer"]["validation"]
             print(f"\rseed {seed}, {variant}: integers {result:.2%} on validation{' ' * 30}", file=sys.stderr)
     linear = train_linear(data, recipe, seed=0)
     candidates = trained.get("sparse-sparse", [])
     shipped = max(candidates, key=lambda result: (result["integer"]["validation"], -result["seed"]), default=None)
-    further = recipe.further_epochs
     record = {
         "command": f"{COMMAND} {options.data.name} --seeds {options.seeds} --epochs {recipe.float_epochs} "
         f"--quantised-epochs {recipe.quantised_epochs}"
-        + (f" --further-epochs {further}" if further != SpeechRecipe().further_epochs else "")
         + ("" if set(options.variants) == set(VARIANTS) else f" --variants {' '.join(options.variants)}"),
         "data": {
             "name": options.data.name,
@@ -144,11 +131,6 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
         print(f"shipped: seed {shipped['seed']}, {shipped['integer']['test']:.2%} on the test split", file=sys.stderr)
     write_aside(root / "docs" / "results" / "speech-training.json", json.dumps(record, indent=1) + "\n")
     write_aside(page, with_tables(page.read_text(), record))
-
-
-def _needed(variants: list[Variant]) -> tuple[Variant, ...]:
-    """``variants`` and those that they are trained from, in their order."""
-    return VARIANTS[: 1 + max(VARIANTS.index(variant) for variant in variants)]
 
 
 def _progress(seed: int) -> Any:
