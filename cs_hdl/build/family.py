@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cs_hdl.plan.device_limits import GOWIN_FLIP_FLOPS_PER_RAM, GOWIN_LUTS_PER_RAM
+
 __all__ = ["FAMILIES", "ClockPorts", "Family"]
 
 
@@ -115,12 +117,12 @@ _GOWIN = Family(
     script="synth_gowin -family {variant} -top top -json top.json",
     plls={"rPLL": ClockPorts(design="CLKOUT", serial="CLKIN")},
     cells={
-        # A carry cell is a LUT's place; a 16x4 RAM takes those of eight, and of six flip-flops (as nextpnr counts).
-        "lut": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 8},
+        # A carry cell is a LUT's place; a 16x4 RAM takes several, and flip-flops' too (as nextpnr counts).
+        "lut": {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": GOWIN_LUTS_PER_RAM},
         # One of 18 bits takes the place of two of 9.
         "dsp": {"MULT9X9": 1, "MULT18X18": 2, "MULT36X36": 8},
         "block_ram": {"SDPB": 1, "SDPX9B": 1, "DPB": 1, "DPX9B": 1, "pROM": 1, "pROMX9": 1},
-        "ff": {"DFF*": 1, "RAM16SDP4": 6},
+        "ff": {"DFF*": 1, "RAM16SDP4": GOWIN_FLIP_FLOPS_PER_RAM},
         "carry": {"ALU": 1},
     },
     report={

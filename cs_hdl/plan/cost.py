@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cs_hdl.plan.lanes import LanesPlan
 
 __all__ = [
+    "LUTS_PER_LUT_RAM",
     "LUTS_PER_MULTIPLIER",
     "LUTS_PER_REGISTER_BIT",
     "Cost",
@@ -25,6 +26,8 @@ __all__ = [
 #: LUTs that are as scarce as one block RAM, and one DSP, on an LFE5U-85F (83,640 / 208, / 156).
 LUTS_PER_BLOCK_RAM = 400
 LUTS_PER_DSP = 530
+#: Of a memory of 16 x 4 bits.
+LUTS_PER_LUT_RAM = 4
 #: Bits of a table of constants in one LUT, its multiplexers counted (measured: 256 x 40 bits took 1,600 LUTs).
 TABLE_BITS_PER_LUT = 7
 #: Of a product of 8 x 8 bits without a DSP (measured on an iCE40: 155 LUT4, 11 carry), and of a bit of a memory that
@@ -50,6 +53,7 @@ class Cost:
     small_ram: int = 0
     register_bits: int = 0
 
+    # Field by field: a plan adds so many of them that a loop over the fields would take it a third longer.
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             lut=self.lut + other.lut,
@@ -101,7 +105,7 @@ def small_rams(depth: int, width: int) -> int:
 def memory_cost(depth: int, width: int) -> Cost:
     """A memory that is written while it runs: LUT RAM (16 x 4 in 4 LUTs) where that is cheaper."""
     pieces = -(-depth // 16) * -(-width // 4)
-    distributed = pieces * 4
+    distributed = pieces * LUTS_PER_LUT_RAM
     blocks = block_rams(depth, width)
     if depth > 256 or distributed > blocks * LUTS_PER_BLOCK_RAM:
         return Cost(block_ram=blocks, small_ram=small_rams(depth, width))
@@ -139,7 +143,7 @@ def lanes_cost(plan: LanesPlan) -> Cost:
     else:
         lane += Cost(lut=plan.table_depth * word / TABLE_BITS_PER_LUT)
     lane += Cost(
-        lut=plan.set_columns * (4 * lut_ram + 6 * accumulator),
+        lut=plan.set_columns * (lut_ram * LUTS_PER_LUT_RAM + 6 * accumulator),
         lut_ram=plan.set_columns * lut_ram,
         dsp=plan.set_columns,
         register_bits=plan.set_columns * 2 * plan.kernels_per_set * accumulator,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER, LUTS_PER_REGISTER_BIT
+from cs_hdl.plan.cost import LUTS_PER_LUT_RAM, LUTS_PER_MULTIPLIER, LUTS_PER_REGISTER_BIT
 
 if TYPE_CHECKING:
     from cs_hdl.plan.cost import Cost
 
-__all__ = ["DeviceLimits", "fits", "needs", "usable"]
+__all__ = ["GOWIN_FLIP_FLOPS_PER_RAM", "GOWIN_LUTS_PER_RAM", "DeviceLimits", "fits", "needs", "usable"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +44,10 @@ _BOARD_LUTS = 930
 #: iCE40: a cell has a LUT and a flip-flop. So many of the flip-flops find no LUT to share a cell with (nextpnr's
 #: packing of digits-tiny in five foldings: 0.58 to 0.63).
 _LONE_FLIP_FLOPS = 0.61
-#: Gowin: places of LUTs and of flip-flops that nextpnr takes for a memory of 16 x 4 bits (exact over four designs),
-#: flip-flops beside each LUT, and LUTs for each place where such a memory can be.
-_LUTS_PER_RAM, _FLIP_FLOPS_PER_RAM, _FLIP_FLOPS_PER_LUT, _LUTS_PER_RAM_PLACE = 8, 6, 0.75, 32
+#: Gowin: places of LUTs and of flip-flops that nextpnr takes for a memory of 16 x 4 bits (exact over four designs).
+GOWIN_LUTS_PER_RAM, GOWIN_FLIP_FLOPS_PER_RAM = 8, 6
+#: Gowin: flip-flops beside each LUT, and LUTs for each place where such a memory can be.
+_FLIP_FLOPS_PER_LUT, _LUTS_PER_RAM_PLACE = 0.75, 32
 #: Gowin: what Yosys makes of the same logic, by what it makes of it for an ECP5.
 _GOWIN_LUTS = 1.1
 
@@ -73,8 +74,8 @@ def needs(cost: Cost, limits: DeviceLimits) -> dict[str, int]:
     elif limits.family == "gowin":
         lut = (
             max(
-                _GOWIN_LUTS * (lut + (_LUTS_PER_RAM - 4) * cost.lut_ram),
-                (cost.ff + _FLIP_FLOPS_PER_RAM * cost.lut_ram) / _FLIP_FLOPS_PER_LUT,
+                _GOWIN_LUTS * (lut + (GOWIN_LUTS_PER_RAM - LUTS_PER_LUT_RAM) * cost.lut_ram),
+                (cost.ff + GOWIN_FLIP_FLOPS_PER_RAM * cost.lut_ram) / _FLIP_FLOPS_PER_LUT,
                 _LUTS_PER_RAM_PLACE * cost.lut_ram,
             )
             + _BOARD_LUTS

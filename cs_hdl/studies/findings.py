@@ -266,17 +266,13 @@ def _tell_speech_masks(record: Mapping[str, Any] | None) -> str:
     rows = []
     for entry in record["trained"]:
         shares = [f"{entry['accuracy'][split]:.1%}" for split in ("validation", "test")]
+        packed = entry.get("layers", {})  # (none of the dense network)
         sets = [
-            f"{layer['bound']} / {layer['sets']} / {layer['spanning_sets']}"
-            for layer in entry.get("layers", {}).values()
+            f"{packed[name]['bound']} / {packed[name]['sets']} / {packed[name]['spanning_sets']}" if packed else ""
+            for name in record["layers"]
         ]
-        rows.append([entry["kind"], *shares, *(sets or ["", "", ""])])
-    titles = [
-        "mask",
-        "validation",
-        "test",
-        *(f"{name}: bound / whole / spanning" for name in ("conv1", "conv2", "linear1")),
-    ]
+        rows.append([entry["kind"], *shares, *sets])
+    titles = ["mask", "validation", "test", *(f"{name}: bound / whole / spanning" for name in record["layers"])]
     return (
         f"\nOn the speech network ({record['data']}; 3 of 25, 100 of 1600 and 80 of 1600 weights a kernel, dense "
         f"activations, float), each sparse one made of the trained dense one and trained on for {record['epochs']} "

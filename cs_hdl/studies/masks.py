@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Floats = NDArray[np.float64]
 
-__all__ = ["SPARSITIES", "packing", "random_mask", "study_masks"]
+__all__ = ["SPARSITIES", "largest_of_each", "packing", "random_mask", "study_masks"]
 
 SPARSITIES = (0.5, 0.75, 0.875, 0.9375)
 _HIDDEN, _CLASSES = 128, 10
@@ -101,9 +101,13 @@ def _turns(mask: Mask, columns: int, bound: int) -> int | None:
 
 def random_mask(kernels: int, positions: int, count: int, seed: int) -> Mask:
     """``count`` places for each kernel, any."""
-    order = np.random.default_rng([seed, 7]).random((kernels, positions)).argsort(axis=1)
-    mask = np.zeros((kernels, positions), np.bool_)
-    np.put_along_axis(mask, order[:, :count], True, axis=1)
+    return largest_of_each(-np.random.default_rng([seed, 7]).random((kernels, positions)), count)
+
+
+def largest_of_each(values: Floats, count: int) -> Mask:
+    """The ``count`` largest of each kernel, of equal ones the first."""
+    mask = np.zeros(values.shape, np.bool_)
+    np.put_along_axis(mask, np.argsort(-values, axis=1, kind="stable")[:, :count], True, axis=1)
     return mask
 
 

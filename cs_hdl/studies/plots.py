@@ -124,12 +124,12 @@ def networks_plot(networks: Mapping[str, Any], path: Path) -> None:
     for axis, (name, network) in zip(axes, networks.items(), strict=True):
         for number, mode in enumerate(_MODES):
             devices = network["designs"][mode]["devices"]
-            fits = [(row, d["words_per_second"]) for row, d in enumerate(devices) if d["fits"]]
-            rows = [len(devices) - row + 0.27 * (1 - number) for row, _ in fits]
-            axis.barh(rows, [rate for _, rate in fits], height=0.25, color=COLOURS[number], label=mode,
-                      hatch=("", "//", "..")[number], edgecolor="white")  # fmt: skip
-            for row in (row for row, device in enumerate(devices) if not device["fits"]):
-                axis.annotate("does not fit", (0, len(devices) - row + 0.27 * (1 - number)), (3, 0), fontsize=5.5,
+            placed = [(len(devices) - row + 0.27 * (1 - number), device) for row, device in enumerate(devices)]
+            fits = [(place, device["words_per_second"]) for place, device in placed if device["fits"]]
+            axis.barh([place for place, _ in fits], [rate for _, rate in fits], height=0.25, color=COLOURS[number],
+                      label=mode, hatch=("", "//", "..")[number], edgecolor="white")  # fmt: skip
+            for place in (place for place, device in placed if not device["fits"]):
+                axis.annotate("does not fit", (0, place), (3, 0), fontsize=5.5,
                               textcoords="offset points", va="center", color=COLOURS[number])  # fmt: skip
         names = [d["device"] for d in network["designs"]["dense"]["devices"]]
         axis.set_yticks([len(names) - row for row in range(len(names))], names)

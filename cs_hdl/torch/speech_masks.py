@@ -18,22 +18,27 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from cs_hdl.combine.project import project_masks
-from cs_hdl.datasets.evaluation import load_labelled
-from cs_hdl.datasets.speech_commands import SpeechSplit
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
-from cs_hdl.report.comparison import accuracy
 from cs_hdl.script import run_script
-from cs_hdl.studies.masks import packing, random_mask
+from cs_hdl.studies.masks import largest_of_each, packing, random_mask
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.speech_network import speech_network
-from cs_hdl.torch.speech_training import Data, Loop, SpeechRecipe, data_digest, predict_in_batches, train_network
+from cs_hdl.torch.speech_training import (
+    Data,
+    Loop,
+    SpeechRecipe,
+    data_digest,
+    float_accuracies,
+    read_data,
+    train_network,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,8 +70,7 @@ def _run(options: argparse.Namespace) -> None:
     results = options.root / "docs" / "results" / "studies"
     if not results.parent.is_dir():
         raise InputError(f"{options.root} is not the repository (docs/results is not there): go there, or give --root")
-    splits = {split: load_labelled(str(options.data), split=split) for split in get_args(SpeechSplit)}
-    data = Data(**{split: (found.words, found.labels) for split, found in splits.items()})
+    data, name = read_data(options.data)
     recipe = replace(SpeechRecipe(), float_epochs=options.dense_epochs)
     cache = options.cache or options.root / "build" / "train-speech"
     teacher, _ = train_network("dense", data, recipe, seed=0, cache=cache, progress=_show)
@@ -81,7 +85,7 @@ def _run(options: argparse.Namespace) -> None:
         trained.append(_entry(kind, model.cpu(), data))
     record = {
         "command": f"{COMMAND} {options.data.name} --epochs {options.epochs} --dense-epochs {options.dense_epochs}",
-        "data": splits["test"].name,
+        "data": name,
         "digest_of_features": data_digest(data),
         "epochs": options.epochs,
         "layers": list(_LAYERS),
@@ -113,10 +117,7 @@ def chosen_mask(magnitudes: NDArray[Any], kind: str, nonzeros: int, *, seed: int
     if kind == "random":
         kernels, positions = magnitudes.shape
         return random_mask(kernels, positions, nonzeros, seed)
-    largest = np.argsort(-magnitudes, axis=1, kind="stable")[:, :nonzeros]
-    mask = np.zeros(magnitudes.shape, np.bool_)
-    np.put_along_axis(mask, largest, True, axis=1)
-    return mask
+    return largest_of_each(magnitudes, nonzeros)
 
 
 def _masked(model: nn.Sequential) -> dict[str, ComplementaryConv2d | ComplementaryLinear]:
@@ -130,11 +131,7 @@ def _masked(model: nn.Sequential) -> dict[str, ComplementaryConv2d | Complementa
 
 def _entry(kind: str, model: nn.Sequential, data: Data) -> dict[str, Any]:
     """Accuracies in float, and for sparse networks how each layer packs."""
-    splits = ("validation", "test")
-    entry: dict[str, Any] = {
-        "kind": kind,
-        "accuracy": {s: accuracy(predict_in_batches(model, getattr(data, s)[0]), getattr(data, s)[1]) for s in splits},
-    }
+    entry: dict[str, Any] = {"kind": kind, "accuracy": float_accuracies(model, data)}
     if kind != "dense":
         entry["layers"] = {
             name: {"nonzeros": layer.nonzeros} | packing(layer.mask.numpy().reshape(layer.mask.shape[0], -1) != 0)

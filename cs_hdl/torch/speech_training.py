@@ -8,13 +8,16 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cs_hdl.datasets.evaluation import load_labelled
+from cs_hdl.datasets.speech_commands import SpeechSplit
 from cs_hdl.files import write_aside
+from cs_hdl.report.comparison import accuracy
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.speech_network import Variant, linear_classifier, speech_network
 from cs_hdl.torch.training import calibrate, fold_batch_norm, predict, taught_loss
@@ -27,11 +30,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "MEASURED",
     "Data",
     "Loop",
     "SpeechRecipe",
     "data_digest",
+    "float_accuracies",
     "predict_in_batches",
+    "read_data",
     "train_linear",
     "train_network",
 ]
@@ -39,6 +45,8 @@ __all__ = [
 #: Changes with whatever changes the results, so that no checkpoint of other code is gone on with.
 _VERSION = "2"
 _PACKAGES = ("torch", "numpy")
+#: The splits that accuracies are told of.
+MEASURED: tuple[SpeechSplit, ...] = ("validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,12 @@ class Data:
     test: tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
+def read_data(folder: Path) -> tuple[Data, str]:
+    """The splits of a Speech Commands folder, and what the data are called. Errors as of load_labelled."""
+    splits = {split: load_labelled(str(folder), split=split) for split in get_args(SpeechSplit)}
+    return Data(**{split: (found.words, found.labels) for split, found in splits.items()}), splits["test"].name
+
+
 def data_digest(data: Data) -> str:
     """SHA-256 over all features and labels."""
     total = hashlib.sha256()
@@ -98,6 +112,12 @@ def predict_in_batches(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[n
     device = next(model.parameters()).device
     parts = [model(batch.float().to(device)).cpu().numpy() for batch in as_tensor(images).split(128)]
     return np.concatenate(parts)
+
+
+def float_accuracies(model: nn.Module, data: Data) -> dict[str, float]:
+    """Accuracies (0..1) of ``model`` on the splits of :data:`MEASURED`."""
+    splits = {split: getattr(data, split) for split in MEASURED}
+    return {split: accuracy(predict_in_batches(model, x), y) for split, (x, y) in splits.items()}
 
 
 def train_linear(data: Data, recipe: SpeechRecipe, *, seed: int) -> nn.Sequential:

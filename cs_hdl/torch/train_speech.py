@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from cs_hdl.datasets.evaluation import load_labelled
 from cs_hdl.datasets.speech_commands import CLASSES, SpeechSplit
 from cs_hdl.errors import InputError, ResultError
 from cs_hdl.files import write_aside
@@ -36,10 +35,12 @@ from cs_hdl.torch.onnx_export import to_onnx
 from cs_hdl.torch.speech_network import INPUT_SHAPE, VARIANTS, Variant
 from cs_hdl.torch.speech_tables import with_tables
 from cs_hdl.torch.speech_training import (
+    MEASURED,
     Data,
     SpeechRecipe,
     data_digest,
-    predict_in_batches,
+    float_accuracies,
+    read_data,
     train_linear,
     train_network,
 )
@@ -53,7 +54,6 @@ __all__ = ["main"]
 COMMAND = "scripts/train-speech"
 NAME = "gsc-trained"
 _PACKAGES = ("torch", "numpy", "scipy", "onnx", "onnxruntime")
-_MEASURED: tuple[SpeechSplit, ...] = ("validation", "test")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,9 +82,8 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     if not page.is_file():
         raise InputError(f"{root} is not the repository (docs/speech.md is not there): go there, or give --root")
     cache = options.cache or root / "build" / "train-speech"
-    splits = {split: load_labelled(str(options.data), split=split) for split in get_args(SpeechSplit)}
-    data = Data(**{split: (found.words, found.labels) for split, found in splits.items()})
-    synthetic = splits["test"].name.startswith("synthetic")
+    data, name = read_data(options.data)
+    synthetic = name.startswith("synthetic")
     source = "SYNTHETIC speech (eSpeak NG), not on recordings" if synthetic else f"the speech of {options.data.name}"
     trained: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in options.variants}
     for seed in range(options.seeds):
@@ -111,12 +110,11 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
             else "Speech Commands folder",
             "made_by": _maker(options.data),
             "digest_of_features": data_digest(data),
-            "clips": {split: len(found.labels) for split, found in splits.items()},
+            "clips": {split: len(getattr(data, split)[1]) for split in get_args(SpeechSplit)},
         },
         "versions": {package: version(package) for package in _PACKAGES},
         "recipe": asdict(recipe),
-        "linear_classifier": {s: accuracy(predict_in_batches(linear, getattr(data, s)[0]), getattr(data, s)[1])
-                              for s in _MEASURED},
+        "linear_classifier": float_accuracies(linear, data),
         "networks": {variant: [_without_model(result) for result in results] for variant, results in trained.items()},
         "summary": {variant: _summary(results) for variant, results in trained.items()},
         "shipped": shipped and {
@@ -162,16 +160,15 @@ def _measured(
     path = cache / f"{variant}-seed{seed}.onnx"
     write_aside(path, model)
     read = read_onnx_model(path)
-    integers = {split: run_dense(read.network, getattr(data, split)[0]) for split in _MEASURED}
+    integers = {split: run_dense(read.network, getattr(data, split)[0]) for split in MEASURED}
     few = data.test[0][:64]
     theirs = run_onnxruntime(path, few, input_scale=read.input_scale)
     if not np.array_equal(theirs, integers["test"][:64].reshape(len(few), -1) * read.output_scale):
         raise ResultError(f"{path}: onnxruntime and the golden model differ")
     return {
         "seed": seed,
-        "float": {s: accuracy(predict_in_batches(floating, getattr(data, s)[0]), getattr(data, s)[1])
-                  for s in _MEASURED},
-        "integer": {split: accuracy(integers[split], getattr(data, split)[1]) for split in _MEASURED},
+        "float": float_accuracies(floating, data),
+        "integer": {split: accuracy(integers[split], getattr(data, split)[1]) for split in MEASURED},
         "layers": [
             {"name": layer.name, "kernels": layer.out_channels, "weights": int(layer.weights.size),
              "nonzero": int(np.count_nonzero(layer.weights))}
@@ -192,7 +189,7 @@ def _summary(results: list[dict[str, Any]]) -> dict[str, Any]:
         return {"mean": statistics.mean(values), "stdev": statistics.stdev(values) if len(values) > 1 else None}
 
     kinds = ("float", "integer")
-    return {kind: {split: spread([r[kind][split] for r in results]) for split in _MEASURED} for kind in kinds}
+    return {kind: {split: spread([r[kind][split] for r in results]) for split in MEASURED} for kind in kinds}
 
 
 def _maker(folder: Path) -> Any:
