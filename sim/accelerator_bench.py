@@ -9,7 +9,6 @@ harness.v counts the breaches of AXI4-Stream's rules.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import logging
 import random
 
@@ -106,13 +105,12 @@ async def back_pressure(dut) -> None:
     beats = job.sent.reshape(-1, job.sent.shape[2])
     lengths = np.full(len(job.sent), job.sent.shape[1])
     await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
-    _fill_first(job, source, sink, generator)
     for word in job.sent:
         source.send_nowait(AxiStreamFrame(word.tobytes()))
-
+    unoffered = await _fill_first(dut, job, source, sink, generator)
     received, faults, marks = await _receive(sink, job)
     faults += [f"word {number}: tuser is {mark.tolist()}" for number, mark in enumerate(marks) if mark.any()]
-    faults += await _quiet(dut, sink, job, complete=len(marks) == len(received)) + _breaches(dut, broken)
+    faults += unoffered + await _quiet(dut, sink, job, complete=len(marks) == len(received)) + _breaches(dut, broken)
     result = {"faults": faults, "error_count": _number(dut.errors.value)} | compare(job, received)
     save_result(job, "back_pressure", result)
     _judge(result)
@@ -129,16 +127,16 @@ async def wrong_lengths(dut) -> None:
     generator = random.Random(job.seed + 1)
     source, sink = _endpoints(dut, job, generator)
     await _interrupt(dut, job, beats, lengths, source=source, sink=sink, generator=generator)
-    _fill_first(job, source, sink, generator)
     for end, length in zip(np.cumsum(lengths), lengths, strict=True):
         source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
+    unoffered = await _fill_first(dut, job, source, sink, generator)
     received, faults, marks = await _receive(sink, job)
     for number, mark in enumerate(marks):
         # From the first beat after the fault to the last one.
         rises = (np.diff(mark) >= 0).all() and mark[-1] == 1
         if not (rises if wrong[number] else not mark.any()):
             faults.append(f"word {number} of {lengths[number]} beats: tuser is {mark.tolist()}")
-    faults += await _quiet(dut, sink, job, complete=len(marks) == len(received)) + _breaches(dut, broken)
+    faults += unoffered + await _quiet(dut, sink, job, complete=len(marks) == len(received)) + _breaches(dut, broken)
     # What is reported is the difference, so that 0 is right here, too.
     surplus = _number(dut.errors.value) - int(wrong.sum())
     result = {"faults": faults, "error_count": surplus} | compare(job, received)
@@ -162,12 +160,29 @@ def _endpoints(dut, job: Job, generator: random.Random) -> tuple[AxiStreamSource
     return source, sink
 
 
-def _fill_first(job: Job, source: AxiStreamSource, sink: AxiStreamSink, generator: random.Random) -> None:
-    """A sink that waits until all between the ports is full, with a source that does not; then both at random."""
+async def _fill_first(dut, job: Job, source: AxiStreamSource, sink: AxiStreamSink, generator) -> list[str]:
+    """A sink that waits until all between the ports is full, with a source that does not; then both at random.
+
+    Gives back what is wrong: by then a result must be offered, for tvalid may not wait for tready (AXI4-Stream, 2.2.1).
+    """
+    source.clear_pause_generator()
+    sink.clear_pause_generator()
+    source.pause, sink.pause = False, True
+    await _first_beat(dut, job)
+    await ClockCycles(dut.aclk, job.patience)
+    faults = [] if dut.m_axis_tvalid.value == 1 else ["no result is offered to a sink that waits"]
     long = 2 * job.manifest["latency_cycles"]
-    for endpoint, pause in ((source, False), (sink, True)):
-        opening = itertools.repeat(pause, job.patience)
-        endpoint.set_pause_generator(itertools.chain(opening, _pauses(generator, long)))
+    for endpoint in (source, sink):
+        endpoint.set_pause_generator(_pauses(generator, long))
+    return faults
+
+
+async def _first_beat(dut, job: Job) -> None:
+    """Until a beat is taken: what is cleared after a reset is cleared by then."""
+    for _ in range(job.patience):
+        await RisingEdge(dut.aclk)
+        if dut.s_axis_tvalid.value == 1 and dut.s_axis_tready.value == 1:
+            break
 
 
 async def _receive(sink: AxiStreamSink, job: Job) -> tuple[np.ndarray, list[str], list[np.ndarray]]:
@@ -207,10 +222,7 @@ async def _interrupt(dut, job: Job, beats: np.ndarray, lengths: np.ndarray, *, s
         for end, length in zip(np.cumsum(lengths), lengths, strict=True):
             source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
         # What was cleared before the first beat can be taken is the same each time.
-        for _ in range(job.patience):
-            await RisingEdge(dut.aclk)
-            if dut.s_axis_tvalid.value == 1 and dut.s_axis_tready.value == 1:
-                break
+        await _first_beat(dut, job)
         await ClockCycles(dut.aclk, 1 + generator.randrange(2 * job.manifest["latency_cycles"]))
         dut.aresetn.value = 0
         await ClockCycles(dut.aclk, 1)

@@ -46,16 +46,18 @@ class Negative(wiring.Component):
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         resting = Signal(range(self._rest + 1))
         beat = Signal(range(self._beats))
-        m.d.comb += self.s_axis_tready.eq((resting == 0) & (self.m_axis_tready | ~self.m_axis_tvalid))
+        valid = Signal()
+        m.d.comb += self.s_axis_tready.eq((resting == 0) & (self.m_axis_tready | ~valid))
         with m.If(resting != 0):
             m.d.sync += resting.eq(resting - 1)
+        m.d.comb += self.m_axis_tvalid.eq(valid & (self.m_axis_tready | (self._flaw != "shy")))
         with m.If(self.m_axis_tready):
-            m.d.sync += self.m_axis_tvalid.eq(self._flaw == "endless")
+            m.d.sync += valid.eq(self._flaw == "endless")
         if self._flaw == "restless":  # an unused bit would not show; tuser is 0 again when the beat is taken
-            m.d.comb += self.m_axis_tuser.eq(self.m_axis_tvalid & ~self.m_axis_tready)
+            m.d.comb += self.m_axis_tuser.eq(valid & ~self.m_axis_tready)
         with m.If(self.s_axis_tvalid & self.s_axis_tready):
             m.d.sync += [
-                self.m_axis_tvalid.eq(1),
+                valid.eq(1),
                 self.m_axis_tlast.eq(self.s_axis_tlast ^ (self._flaw == "tlast")),
                 *([] if self._flaw == "restless" else [self.m_axis_tuser.eq(self._flaw == "tuser")]),
                 beat.eq(beat + 1),

@@ -143,6 +143,14 @@ def test_a_beat_that_changes_while_it_waits_breaks_a_rule(tmp_path: Path) -> Non
         check_result(result)
 
 
+def test_a_result_that_waits_for_its_taker_is_found(tmp_path: Path) -> None:
+    """AXI4-Stream 2.2.1: two sides that wait for each other would wait for ever."""
+    write_negative(tmp_path, flaw="shy")
+    result = simulate(tmp_path, random_count=6, simulator=quick_simulator(), backpressure=True)
+    with pytest.raises(ResultError, match="with random pauses: no result is offered to a sink that waits"):
+        check_result(result)
+
+
 def test_wrong_lengths_that_nobody_repairs_are_found(tmp_path: Path) -> None:
     """The stand-in passes on what comes; a real accelerator's Verilog is run like this in test_mutation."""
     write_negative(tmp_path)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
 
@@ -33,6 +36,26 @@ def test_projection_keeps_the_most_that_any_masks_keep() -> None:
         for order in (list(p) for p in permutations(range(6)))
     )
     assert magnitudes[masks].sum() == pytest.approx(best)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_projection_is_as_good_as_the_assignment_of_single_weights(data: st.DataObject) -> None:
+    """By SciPy, with a row for each weight: any sizes, ties, zeros, positions left over."""
+    kernels, positions = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 40))
+    nonzeros = data.draw(st.integers(1, positions))
+    levels = data.draw(st.sampled_from([1, 2, 3, 1000]))  # one level: all are equal
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    magnitudes = rng.integers(0, levels, (kernels, positions)) * data.draw(st.sampled_from([1e-6, 1.0, 1e6]))
+    masks = project_masks(magnitudes, nonzeros=nonzeros)
+    assert (masks.sum(axis=1) == nonzeros).all()
+    sets = -(-kernels // (positions // nonzeros))
+    for first in range(sets):
+        mask, values = masks[first::sets], magnitudes[first::sets]
+        assert mask.sum(axis=0).max() == 1
+        rows = np.repeat(values, nonzeros, axis=0)
+        chosen = linear_sum_assignment(rows, maximize=True)
+        assert values[mask].sum() == pytest.approx(rows[chosen].sum())
 
 
 def test_projection_has_the_sets_of_other_masks_and_refuses() -> None:

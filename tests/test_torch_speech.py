@@ -18,7 +18,7 @@ from cs_hdl.datasets.speech_commands import BACKGROUND, CLASSES, SAMPLE_RATE, WO
 from cs_hdl.errors import InputError  # noqa: E402
 from cs_hdl.frontend.onnx import read_onnx  # noqa: E402
 from cs_hdl.models.speech import random_speech_network  # noqa: E402
-from cs_hdl.torch.speech_network import VARIANTS, speech_network  # noqa: E402
+from cs_hdl.torch.speech_network import MASKED, VARIANTS, begin_as, speech_network  # noqa: E402
 from cs_hdl.torch.speech_tables import BEGIN, END, with_tables  # noqa: E402
 from cs_hdl.torch.speech_training import Data, Loop, SpeechRecipe  # noqa: E402
 from cs_hdl.torch.train_speech import main  # noqa: E402
@@ -39,13 +39,27 @@ def test_structure(variant: str) -> None:
 
 
 def test_masks_are_those_of_the_untrained_model() -> None:
-    """So that both take the same hardware."""
+    """Until it begins as a dense network, which has masks of its own."""
     model = speech_network("sparse-sparse")
     for layer in random_speech_network().layers:
         if hasattr(layer, "weights") and layer.name != "output":
             mask = getattr(model, layer.name).mask.numpy() != 0
             assert np.array_equal(mask, layer.weights != 0)
             assert lower_bound(mask.reshape(len(mask), -1)) <= 75
+
+
+def test_a_sparse_network_begins_as_what_its_masks_keep_of_the_dense_one() -> None:
+    dense, sparse = speech_network("dense"), speech_network("sparse-sparse")
+    chosen_by_seed = {name: sparse.get_submodule(name).mask.clone() for name in MASKED}
+    begin_as(sparse, dense)
+    for name in MASKED:
+        layer, before = sparse.get_submodule(name), dense.get_submodule(name).weight
+        mask = layer.mask.reshape(len(layer.mask), -1).numpy() != 0
+        assert (mask.sum(axis=1) == layer.nonzeros).all()
+        assert lower_bound(mask) == lower_bound(chosen_by_seed[name].reshape(mask.shape).numpy() != 0)
+        assert torch.equal(layer.weight, before * layer.mask)
+        assert layer.weight.abs().sum() > 1.2 * (before * chosen_by_seed[name]).abs().sum()
+    assert torch.equal(sparse.output.weight, dense.output.weight)
 
 
 @pytest.fixture

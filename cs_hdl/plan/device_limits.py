@@ -48,9 +48,9 @@ _LONE_FLIP_FLOPS = 0.61
 GOWIN_LUTS_PER_RAM, GOWIN_FLIP_FLOPS_PER_RAM = 8, 6
 #: Gowin: flip-flops beside each LUT, and LUTs for each place where such a memory can be.
 _FLIP_FLOPS_PER_LUT, _LUTS_PER_RAM_PLACE = 0.75, 32
-#: Gowin: what Yosys makes of the same logic, by what it makes of it for an ECP5; and how many flip-flops take the place of
-#: a LUT, since nextpnr puts one only beside the very LUT that feeds it (its packing of digits and digits-tiny in five
-#: foldings, 96 % to 152 % of a chip: within 4 %).
+#: Gowin: what Yosys makes of the same logic, by what it makes of it for an ECP5; and how many flip-flops take the place
+#: of a LUT, since nextpnr puts one only beside the very LUT that feeds it (its packing of digits and digits-tiny in
+#: five foldings, 96 % to 152 % of a chip: within 4 %).
 _GOWIN_LUTS, _GOWIN_LONE_FLIP_FLOPS = 1.1, 0.88
 
 
@@ -64,8 +64,8 @@ def usable(limits: DeviceLimits) -> dict[str, int]:
 def needs(cost: Cost, limits: DeviceLimits) -> dict[str, int]:
     """By the same kinds, what ``cost`` asks for on such a device.
 
-    LUTs stand for whatever of logic binds there: on an iCE40 cells of a LUT and a flip-flop, on a Gowin chip the same, or
-    the LUTs among which there are so many flip-flops, or so many places for RAM.
+    LUTs stand for whatever of logic binds there: on an iCE40 cells of a LUT and a flip-flop, on a Gowin chip the same,
+    or the LUTs among which there are so many flip-flops, or so many places for RAM.
     """
     lut, dsp, block_ram = cost.lut, cost.dsp, cost.block_ram
     if limits.dsp == 0:

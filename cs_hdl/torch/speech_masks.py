@@ -14,6 +14,7 @@ Writes ``docs/results/studies/masks-speech.json``; ``scripts/studies --docs-only
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -21,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from cs_hdl.combine.project import project_masks
 from cs_hdl.errors import InputError
@@ -29,7 +29,7 @@ from cs_hdl.files import write_aside
 from cs_hdl.script import run_script
 from cs_hdl.studies.masks import largest_of_each, packing, random_mask
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
-from cs_hdl.torch.speech_network import speech_network
+from cs_hdl.torch.speech_network import MASKED, begin_as, speech_network
 from cs_hdl.torch.speech_training import (
     Data,
     Loop,
@@ -48,8 +48,6 @@ __all__ = ["KINDS", "chosen_mask", "main", "with_masks"]
 
 COMMAND = "scripts/study-speech-masks"
 KINDS = ("imposed", "assigned", "pruned", "random")
-#: Layers with masks; the last one is dense.
-_LAYERS = ("conv1", "conv2", "linear1")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,7 +86,7 @@ def _run(options: argparse.Namespace) -> None:
         "data": name,
         "digest_of_features": data_digest(data),
         "epochs": options.epochs,
-        "layers": list(_LAYERS),
+        "layers": list(MASKED),
         "trained": trained,
     }
     write_aside(results / "masks-speech.json", json.dumps(record, indent=1) + "\n")
@@ -98,15 +96,12 @@ def _run(options: argparse.Namespace) -> None:
 def with_masks(dense: nn.Sequential, kind: str, *, seed: int) -> nn.Sequential:
     """The speech network with masks of ``kind`` (see the module) and what they leave of the weights of ``dense``."""
     model = speech_network("sparse-dense")
-    model.load_state_dict({name: value for name, value in dense.state_dict().items() if not name.endswith(".mask")},
-                          strict=False)  # fmt: skip
-    for number, (name, layer) in enumerate(_masked(model).items()):
-        if kind != "imposed":  # (those it has already)
-            kernels = np.abs(dense.state_dict()[f"{name}.weight"].numpy().reshape(layer.weight.shape[0], -1))
-            chosen = chosen_mask(kernels, kind, layer.nonzeros, seed=seed + number)
-            layer.mask.copy_(torch.from_numpy(chosen).reshape(layer.mask.shape))
-        with torch.no_grad():
-            layer.weight.mul_(layer.mask)
+    seeds = itertools.count(seed)
+    given = iter([layer.mask.numpy().reshape(layer.mask.shape[0], -1) != 0 for layer in _masked(model).values()])
+    if kind == "imposed":
+        begin_as(model, dense, lambda magnitudes, nonzeros: next(given))
+    else:
+        begin_as(model, dense, lambda magnitudes, nonzeros: chosen_mask(magnitudes, kind, nonzeros, seed=next(seeds)))
     return model
 
 
@@ -122,7 +117,7 @@ def chosen_mask(magnitudes: NDArray[Any], kind: str, nonzeros: int, *, seed: int
 
 def _masked(model: nn.Sequential) -> dict[str, ComplementaryConv2d | ComplementaryLinear]:
     found = {}
-    for name in _LAYERS:
+    for name in MASKED:
         layer = model.get_submodule(name)
         assert isinstance(layer, ComplementaryConv2d | ComplementaryLinear)
         found[name] = layer

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from cs_hdl.combine.project import project_masks
 from cs_hdl.datasets.speech_commands import CLASSES
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale
 from cs_hdl.torch.winners import KWinners, KWinners2d
 
-__all__ = ["INPUT_SHAPE", "VARIANTS", "Variant", "linear_classifier", "speech_network"]
+__all__ = ["INPUT_SHAPE", "MASKED", "VARIANTS", "Variant", "begin_as", "linear_classifier", "speech_network"]
 
+#: A choice of masks: magnitudes float32 ``[kernels, positions]``, weights a kernel -> bool ``[kernels, positions]``.
+Choose = Callable[[NDArray[Any], int], NDArray[np.bool_]]
+#: The layers that have masks; the last one is dense.
+MASKED = ("conv1", "conv2", "linear1")
 Variant = Literal["dense", "sparse-dense", "sparse-sparse"]
 VARIANTS: tuple[Variant, ...] = ("dense", "sparse-dense", "sparse-sparse")
 #: (channels, height, width): mel bands by frames.
@@ -69,3 +78,21 @@ def speech_network(variant: Variant, *, boost_strength: float = 0.0) -> nn.Seque
 def linear_classifier() -> nn.Sequential:
     """What a network has to beat: twelve weighted sums of the features."""
     return nn.Sequential(PowerOfTwoScale(_INPUT_EXPONENT), nn.Flatten(), nn.Linear(32 * 32, len(CLASSES)))
+
+
+def begin_as(model: nn.Sequential, dense: nn.Sequential, choose: Choose | None = None) -> None:
+    """Give the sparse ``model`` what its masks leave of the weights of ``dense``, and its normalisation.
+
+    The masks are those that ``choose`` makes of the magnitudes; without it the complementary ones that keep the most
+    magnitude (:func:`cs_hdl.combine.project.project_masks`).
+    """
+    choose = choose or (lambda magnitudes, nonzeros: project_masks(magnitudes, nonzeros=nonzeros))
+    state = {name: value for name, value in dense.state_dict().items() if not name.endswith(".mask")}
+    model.load_state_dict(state, strict=False)
+    for name in MASKED:
+        layer = model.get_submodule(name)
+        assert isinstance(layer, ComplementaryConv2d | ComplementaryLinear)
+        magnitudes = layer.weight.detach().abs().cpu().numpy().reshape(layer.weight.shape[0], -1)
+        layer.mask.copy_(torch.from_numpy(choose(magnitudes, layer.nonzeros)).reshape(layer.mask.shape))
+        with torch.no_grad():
+            layer.weight.mul_(layer.mask)

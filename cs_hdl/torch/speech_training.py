@@ -19,7 +19,7 @@ from cs_hdl.datasets.speech_commands import SpeechSplit
 from cs_hdl.files import write_aside
 from cs_hdl.report.comparison import accuracy
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
-from cs_hdl.torch.speech_network import Variant, linear_classifier, speech_network
+from cs_hdl.torch.speech_network import Variant, begin_as, linear_classifier, speech_network
 from cs_hdl.torch.training import calibrate, fold_batch_norm, predict, taught_loss
 from cs_hdl.torch.winners import narrow_winners, update_boost_strength
 
@@ -145,7 +145,8 @@ def train_network(
 
     A checkpoint below ``cache`` is written after each epoch and gone on with where there is one of the same data,
     recipe, teacher and versions. ``progress`` is called with the phase, its epoch, its number of epochs and the mean
-    loss. With a ``teacher`` most of the loss is the distance to its scores.
+    loss. With a ``teacher``, a dense network, the network begins with what complementary masks can keep of its weights,
+    and most of the loss is the distance to its scores.
     """
     torch.set_num_threads(1)  # sums in one order, whatever the number of cores
     told = asdict(recipe)
@@ -155,6 +156,7 @@ def train_network(
         del told["temperature"], told["distillation"]
     else:
         told["teacher"] = _weights_digest(teacher)
+        told["begins"] = "as the teacher"
     key = {
         "version": _VERSION, "variant": variant, "seed": seed, "recipe": told, "data": data_digest(data),
         "packages": {package: version(package) for package in _PACKAGES},
@@ -168,7 +170,10 @@ def train_network(
             model, data, recipe, learning_rate=recipe.learning_rate, epochs=recipe.float_epochs, seed=seed,
             narrowing_epochs=min(recipe.narrowing_epochs, recipe.float_epochs // 2), teacher=teacher,
         )  # fmt: skip
-        _fit(loop, stem.with_name(f"{stem.name}-float.pt"), lambda *rest: progress(f"{variant}, float", *rest))
+        path = stem.with_name(f"{stem.name}-float.pt")
+        if not loop.load(path) and teacher is not None:
+            begin_as(model, teacher)
+        _fit(loop, path, lambda *rest: progress(f"{variant}, float", *rest))
         narrow_winners(model, 1.0)
         quantised = fold_batch_norm(_copy(model, variant))
         clips = as_tensor(data.train[0][:: max(1, len(data.train[0]) // recipe.calibration_clips)]).float()
@@ -179,6 +184,7 @@ def train_network(
             teacher=teacher,
         )  # fmt: skip
         path = stem.with_name(f"{stem.name}-quantised.pt")
+        loop.load(path)
         _fit(loop, path, lambda *rest: progress(f"{variant}, quantised", *rest))
     return model.cpu().eval(), quantised.cpu().eval()
 
@@ -200,7 +206,6 @@ def _copy(model: nn.Sequential, variant: Variant) -> nn.Sequential:
 
 
 def _fit(loop: Loop, path: Path, progress: Callable[[int, int, float], None]) -> None:
-    loop.load(path)
     while loop.epoch < loop.epochs:
         loss = loop.run_epoch()
         loop.save(path)
@@ -266,17 +271,18 @@ class Loop:
         torch.save(state, buffer)
         write_aside(path, buffer.getvalue())
 
-    def load(self, path: Path) -> None:
-        """Go on from ``path``, where there is a whole checkpoint."""
+    def load(self, path: Path) -> bool:
+        """Go on from ``path``, where there is a whole checkpoint; gives whether there is."""
         try:
             state = torch.load(path, weights_only=True, map_location=self.device)
         except Exception:  # absent or damaged: from the beginning
-            return
+            return False
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.generator.set_state(state["generator"].cpu())
         self.epoch = int(state["epoch"])
+        return True
 
 
 def _parameter_groups(model: nn.Module, learning_rate: float) -> list[dict[str, Any]]:

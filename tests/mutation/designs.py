@@ -43,34 +43,44 @@ class Design:
 
 
 def design_words(network: Network, seed: int = 1) -> NDArray[Any]:
-    """32 words: all of the largest, all of the smallest, whole ranges, few distinct values (ties), few non-zeros."""
+    """96 words: all of the largest, all of the smallest, few distinct values (ties), few non-zeros, and any."""
     rng = np.random.default_rng(seed)
     low, high = (0, 255) if network.input.dtype == "uint8" else (-128, 127)
     shape = network.input.shape
-    words = random_words(network, 14, seed)
     ends = np.stack([np.full(shape, high), np.full(shape, low)])
-    ties = rng.integers(high - 2, high + 1, (5, *shape)), rng.integers(0, 3, (5, *shape))
-    few = random_words(network, 6, seed + 1) * (rng.random((6, *shape)) < 0.2)
-    mixed = np.concatenate([*ties, few, words[2:]])
+    ties = rng.integers(high - 2, high + 1, (8, *shape)), rng.integers(0, 3, (8, *shape))
+    few = random_words(network, 18, seed + 1) * (rng.random((18, *shape)) < 0.2)
+    words = random_words(network, 60, seed)
+    amplitudes = rng.integers(0, 6, (58, *[1] * len(shape)))  # small values give sums that no result is clipped from
+    mixed = np.concatenate([*ties, few, words[2:] >> amplitudes])
     return np.concatenate([ends, words[:2], rng.permutation(mixed)])
 
 
 def _scale(rng: np.random.Generator, channels: int, kind: str) -> Requantise | None:
-    """Multipliers with zeros below, so that sums half-way between two results are not rare."""
+    """Multipliers with zeros below: sums half-way between two results are not rare; the first is for large sums."""
     if kind == "none":
         return None
     count = channels if kind == "channel" else 1
-    return Requantise(multiplier=rng.integers(1, 16, count) << 12, shift=rng.integers(20, 23, count))
+    shift = rng.integers(17, 21, count)
+    shift[0] += 2
+    return Requantise(multiplier=rng.integers(1, 16, count) << 12, shift=shift)
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...], density: float) -> NDArray[np.int8]:
+    """The first kernel's in the whole range, the others small: one more in a sum is then seen in a result."""
+    weights = sparse_weights(rng, shape, density)
+    weights[1:] //= 14
+    return weights
 
 
 def _conv(rng: np.random.Generator, shape: tuple[int, int, int, int], density: float, **options: Any) -> Conv2d:
     scale = _scale(rng, shape[0], options.pop("scale", "channel"))
-    weights, bias = sparse_weights(rng, shape, density), random_bias(rng, shape[0])
+    weights, bias = _weights(rng, shape, density), random_bias(rng, shape[0]) // 14
     return Conv2d(name="conv", weights=weights, bias=bias, requantise=scale, **options)
 
 
 def _linear(rng: np.random.Generator, outputs: int, inputs: int, density: float, scale: str, name: str) -> Linear:
-    weights, bias = sparse_weights(rng, (outputs, inputs), density), random_bias(rng, outputs)
+    weights, bias = _weights(rng, (outputs, inputs), density), random_bias(rng, outputs) // 14
     return Linear(name=name, weights=weights, bias=bias, requantise=_scale(rng, outputs, scale))
 
 

@@ -70,7 +70,10 @@ def _proof(outcome: Outcome, text: str, cache: Cache, seconds: float, whole_seco
     """First the module alone, with whatever may come in; then those around it; then the whole design."""
     fault = _faults(text)[outcome.line, outcome.operator, outcome.now]
     faulty = plant_one(text, fault)
+    found, names = "", {module.name.lstrip("\\") for module in read_modules(text)}
     for place in _around(outcome.place):
+        if place not in names:  # (a name in between that is no module)
+            continue
         alone = _below(text, place), _below(faulty, place)
         found = _compared(outcome, alone, place, cache, seconds)
         if found == "equal":
