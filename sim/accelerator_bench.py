@@ -21,8 +21,8 @@ from job import Job, compare, load_job, load_wrong_lengths, save_result
 
 _PERIOD_NS = 10
 _RESET_CYCLES = 8
-#: Resets amid words before the words that count: each falls into another phase.
-_INTERRUPTIONS = 16
+#: Resets amid words before the words that count, each in another phase: as many as these cycles hold, within bounds.
+_INTERRUPTED_CYCLES, _INTERRUPTIONS = 8000, (16, 64)
 #: One run of pauses or transfers in so many is long enough to fill, or to drain, all that stands between the ports.
 _LONG_RUNS = 24
 
@@ -218,12 +218,14 @@ def _breaches(dut, before: int) -> list[str]:
 
 async def _interrupt(dut, job: Job, beats: np.ndarray, lengths: np.ndarray, *, source, sink, generator) -> None:
     """Resets of a single cycle amid words that are under way: nothing of them may be left."""
-    for _ in range(_INTERRUPTIONS):
+    longest = 2 * job.manifest["latency_cycles"]
+    fewest, most = _INTERRUPTIONS
+    for _ in range(min(most, max(fewest, _INTERRUPTED_CYCLES // longest))):
         for end, length in zip(np.cumsum(lengths), lengths, strict=True):
             source.send_nowait(AxiStreamFrame(beats[end - length : end].tobytes()))
         # What was cleared before the first beat can be taken is the same each time.
         await _first_beat(dut, job)
-        await ClockCycles(dut.aclk, 1 + generator.randrange(2 * job.manifest["latency_cycles"]))
+        await ClockCycles(dut.aclk, 1 + generator.randrange(longest))
         dut.aresetn.value = 0
         await ClockCycles(dut.aclk, 1)
         source.clear()

@@ -27,6 +27,8 @@ from cs_hdl.plan.planner import make_plan
 
 __all__ = ["DESIGNS", "Design", "design_words"]
 
+_FEW_VALUES = 12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
@@ -43,15 +45,19 @@ class Design:
 
 
 def design_words(network: Network, seed: int = 1) -> NDArray[Any]:
-    """96 words: all of the largest, all of the smallest, few distinct values (ties), few non-zeros, and any."""
+    """All of the largest, all of the smallest, few distinct values (ties), few non-zeros, and any.
+
+    96 words, or 384 where a word is a few values.
+    """
+    many = 4 if network.input.size <= _FEW_VALUES else 1
     rng = np.random.default_rng(seed)
     low, high = (0, 255) if network.input.dtype == "uint8" else (-128, 127)
     shape = network.input.shape
     ends = np.stack([np.full(shape, high), np.full(shape, low)])
-    ties = rng.integers(high - 2, high + 1, (8, *shape)), rng.integers(0, 3, (8, *shape))
-    few = random_words(network, 18, seed + 1) * (rng.random((18, *shape)) < 0.2)
-    words = random_words(network, 60, seed)
-    amplitudes = rng.integers(0, 6, (58, *[1] * len(shape)))  # small values give sums that no result is clipped from
+    ties = rng.integers(high - 2, high + 1, (8 * many, *shape)), rng.integers(0, 3, (8 * many, *shape))
+    few = random_words(network, 18 * many, seed + 1) * (rng.random((18 * many, *shape)) < 0.2)
+    words = random_words(network, 2 + 59 * many, seed)
+    amplitudes = rng.integers(0, 6, (59 * many, *[1] * len(shape)))  # small values give results that are not clipped
     mixed = np.concatenate([*ties, few, words[2:] >> amplitudes])
     return np.concatenate([ends, words[:2], rng.permutation(mixed)])
 
@@ -116,16 +122,20 @@ def _constants() -> Design:
 
 
 def _linear_chain() -> Design:
-    """Histograms, winners only between two lanes of a linear layer, scores and their class."""
+    """Histograms, winners only between two lanes of a linear layer, and scores."""
     rng = np.random.default_rng(13)
     layers = (
         GlobalKWTA(name="front", winners=4),
         _linear(rng, 20, 12, 0.4, "channel", "linear"),
         GlobalKWTA(name="kwta", winners=4),
         _scores(rng, 5, 20),
-        ArgMax(name="class"),
     )
     return Design(name="linear", network=_network("linear", (1, 1, 12), "uint8", *layers), cycles=24)
+
+
+def _class() -> Design:
+    """The place of the largest value, alone: behind layers it would hide most of what is wrong with them."""
+    return Design(name="class", network=_network("class", (1, 1, 9), "int8", ArgMax(name="class")), cycles=3)
 
 
 def _dense() -> Design:
@@ -138,7 +148,7 @@ def _dense() -> Design:
 def _winners() -> Design:
     """A global k-WTA whose winners are put back into their places at the output."""
     rng = np.random.default_rng(15)
-    layers = (_linear(rng, 11, 6, 0.6, "layer", "linear"), GlobalKWTA(name="kwta", winners=3))
+    layers = (_linear(rng, 11, 6, 0.6, "layer", "linear"), GlobalKWTA(name="kwta", winners=7))
     return Design(name="winners", network=_network("winners", (1, 1, 6), "uint8", *layers), mode="sparse-dense")
 
 
@@ -146,6 +156,7 @@ DESIGNS: dict[str, Callable[[], Design]] = {
     "sparse-sparse": _sparse_sparse,
     "constants": _constants,
     "linear": _linear_chain,
+    "class": _class,
     "dense": _dense,
     "winners": _winners,
 }

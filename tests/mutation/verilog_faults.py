@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from cs_hdl.emit.design import write_design
 from cs_hdl.errors import ToolError
@@ -48,7 +51,7 @@ def bench_problems(folder: Path, simulator: str, *, fault: int = 0) -> tuple[str
 
     A fault that fails at full rate is not run any further.
     """
-    words = design_words(load_network(folder / "network.npz"))
+    words = _words(folder)
     for thorough in (False, True) if fault else (True,):
         try:
             result = simulate(
@@ -89,9 +92,10 @@ def run_faults(
     """One outcome for each fault, in any order; those in ``cache`` come first, and no others with 0 jobs."""
     bench = _bench_digest(simulator)
     for design in designs:
+        words = hashlib.sha256(_words(design.folder).tobytes()).hexdigest()
         waiting = []
         for number, fault in enumerate(design.faults, 1):
-            key = _digest(bench, design.original, str(fault.statement.line), fault.operator, fault.now)
+            key = _digest(bench, design.original, words, str(fault.statement.line), fault.operator, fault.now)
             known = cache.get(key)
             if known is None:
                 waiting.append((number, fault, key))
@@ -137,11 +141,15 @@ def _run(
             raise
 
 
+def _words(folder: Path) -> NDArray[Any]:
+    return design_words(load_network(folder / "network.npz"))
+
+
 def _bench_digest(simulator: str) -> str:
-    """Changes with anything that a verdict depends on, but for the design and the fault."""
+    """Changes with anything that a verdict depends on, but for the design, its words and the fault."""
     found = find_simulator(simulator)
     files = [*data_folder("sim").iterdir(), *(_ROOT / "cs_hdl" / "simulate").glob("*.py")]
-    files += [*(_ROOT / "cs_hdl" / "golden").glob("*.py"), Path(__file__).with_name("designs.py")]
+    files += (_ROOT / "cs_hdl" / "golden").glob("*.py")
     contents = [path.read_text() for path in sorted(files) if path.suffix in (".py", ".v")]
     return _digest(found.name, found.version, *contents)
 
