@@ -13,7 +13,7 @@ from cs_hdl.board.catalogue import find_board
 from cs_hdl.emit.design import write_design
 from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.models import find_model, models
-from cs_hdl.plan.device_limits import needs, usable
+from cs_hdl.plan.device_limits import GOWIN_FLIP_FLOPS_PER_RAM, needs, usable
 from cs_hdl.plan.planner import explain, make_plan
 from cs_hdl.report.paper_table import paper_table, replace_table
 
@@ -55,8 +55,11 @@ def test_the_planner_counts_what_binds_on_small_chips(content: dict[str, Any]) -
     report = content["report"]
     limits = find_board(report["board"]).limits
     plan = make_plan(read_onnx(find_model(content["model"]).path), limits=limits, cycles=content["cycles"])
-    planned, there = needs(explain(plan).cost, limits)["LUT"], usable(limits)["LUT"]
+    cost = explain(plan).cost
+    planned, there = needs(cost, limits)["LUT"], usable(limits)["LUT"]
     took = max(report["lut"], report["ff"] / limits.ff * limits.lut)
+    if limits.family == "gowin":  # nine in ten flip-flops have no LUT beside them; those in the tile of a RAM are none
+        took = max(took, report["lut"] + 0.88 * (report["ff"] - GOWIN_FLIP_FLOPS_PER_RAM * cost.lut_ram))
     assert 0.95 * took <= planned <= there, (took, planned)
     assert planned <= 1.35 * took, (took, planned)
 

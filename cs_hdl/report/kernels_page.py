@@ -108,7 +108,8 @@ def _leaves(leaves: Sequence[Mapping[str, Any]]) -> str:
     return (
         "## Components alone\n\nEach as it stands in a real design, routed alone on an LFE5U-85F of speed grade 6, "
         "all ports registered (`scripts/benchmark --leaves --route`); the goal is 120 MHz. Only those that were routed "
-        f"so far are listed. {names}.\n\n" + _markdown(["component", "LUT", "FF", "DSP", "block RAM", "Fmax, MHz"], rows)
+        f"so far are listed. {names}.\n\n"
+        + _markdown(["component", "LUT", "FF", "DSP", "block RAM", "Fmax, MHz"], rows)
     )
 
 
