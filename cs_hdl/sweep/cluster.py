@@ -35,7 +35,7 @@ def local_client(jobs: int) -> Iterator[Client]:
             scheduler_kwargs={"dashboard": False},
             memory_limit=None,
             local_directory=folder,
-            silence_logs=logging.CRITICAL,
+            silence_logs=False,  # _distributed does, for good: killed workers are heard of after the cluster
             preload=__name__,
             # Designs that are half done go with the folder, however the workers end.
             env={"TMPDIR": folder},
@@ -59,8 +59,6 @@ def remote_client(address: str) -> Iterator[Client]:
     Raises InputError for an address that is none, ToolError where no scheduler answers.
     """
     distributed = _distributed()
-    # What goes wrong is told in one line.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (ValueError, TypeError) as error:
@@ -84,4 +82,6 @@ def _distributed() -> Any:
         import distributed
     except ImportError:
         raise ToolError(_HINT) from None
+    # What goes wrong is told in one line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     return distributed
