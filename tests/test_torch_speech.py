@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,20 @@ def test_the_command(
     first = model.read_bytes()
     assert main(arguments) == 0
     assert "epoch" not in capfd.readouterr().err and model.read_bytes() == first
+    # On another machine, where no checkpoint is: a seed that is on record stays, others are trained.
+    shutil.rmtree(tmp_path / "build")
+    assert main(arguments) == 0
+    again = capfd.readouterr().err
+    assert "seed 0: on record" in again and "epoch" not in again and model.read_bytes() == first
+    assert main([*arguments[:4], "2", *arguments[5:]]) == 0
+    both = capfd.readouterr().err
+    assert "seed 0: on record" in both and "seed 1: dense" in both
+    networks = json.loads((tmp_path / "docs" / "results" / "speech-training.json").read_text())["networks"]
+    assert [result["seed"] for result in networks["dense"]] == [0, 1]
+    assert networks["dense"][0] == record["networks"]["dense"][0]
+    model.write_bytes(first[:-1])  # not what the record says: all is done again, and the same comes out
+    assert main(arguments) == 0
+    assert "on record" not in capfd.readouterr().err and model.read_bytes() == first
 
 
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

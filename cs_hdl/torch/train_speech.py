@@ -4,6 +4,7 @@ Dense, sparse-dense and sparse-sparse networks for each seed, the dense one the 
 after each epoch below ``build/train-speech/``, so that a run that was stopped goes on where it was. Every network is
 exported to ONNX and its integers are measured by the golden model, as the hardware computes them. The sparse-sparse
 network of the best integer validation accuracy (on a tie the lower seed) is shipped; the test split is only reported.
+Seeds that the record has already, for the very same data and recipe, are not trained again.
 Writes, below the root: ``cs_hdl/models/gsc-trained.onnx``, ``docs/results/speech-training.json`` and the tables of
 ``docs/speech.md``.
 """
@@ -85,8 +86,15 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     data, name = read_data(options.data)
     synthetic = name.startswith("synthetic")
     source = "SYNTHETIC speech (eSpeak NG), not on recordings" if synthetic else f"the speech of {options.data.name}"
+    model, record_file = root / "cs_hdl" / "models" / f"{NAME}.onnx", root / "docs" / "results" / "speech-training.json"
+    known = _on_record(record_file, model, data, recipe, options.seeds)
     trained: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in options.variants}
     for seed in range(options.seeds):
+        if all((variant, seed) in known for variant in options.variants):
+            print(f"seed {seed}: on record", file=sys.stderr)
+            for variant in options.variants:
+                trained[variant].append(known[variant, seed])
+            continue
         show = _progress(seed)
         dense = train_network("dense", data, recipe, seed=seed, cache=cache, progress=show)
         for variant in options.variants:
@@ -99,6 +107,8 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     linear = train_linear(data, recipe, seed=0)
     candidates = trained.get("sparse-sparse", [])
     shipped = max(candidates, key=lambda result: (result["integer"]["validation"], -result["seed"]), default=None)
+    # One that was on record already was shipped then: it was the best of fewer.
+    content = b"" if shipped is None else shipped.get("model") or model.read_bytes()
     record = {
         "command": f"{COMMAND} {options.data.name} --seeds {options.seeds} --epochs {recipe.float_epochs} "
         f"--quantised-epochs {recipe.quantised_epochs}"
@@ -121,14 +131,33 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
             "selection": "sparse-sparse, highest integer validation accuracy; on a tie the lower seed",
             "seed": shipped["seed"],
             "accuracy": shipped["integer"],
-            "sha256": hashlib.sha256(shipped["model"]).hexdigest(),
+            "sha256": hashlib.sha256(content).hexdigest(),
         },
     }  # fmt: skip
     if shipped is not None:
-        write_aside(root / "cs_hdl" / "models" / f"{NAME}.onnx", shipped["model"])
+        write_aside(model, content)
         print(f"shipped: seed {shipped['seed']}, {shipped['integer']['test']:.2%} on the test split", file=sys.stderr)
-    write_aside(root / "docs" / "results" / "speech-training.json", json.dumps(record, indent=1) + "\n")
+    write_aside(record_file, json.dumps(record, indent=1) + "\n")
     write_aside(page, with_tables(page.read_text(), record))
+
+
+def _on_record(
+    path: Path, model: Path, data: Data, recipe: SpeechRecipe, seeds: int
+) -> dict[tuple[Variant, int], dict[str, Any]]:
+    """What an earlier run measured on the same features with the same recipe; nothing where there was none.
+
+    Nothing either where ``model`` is not what it shipped, or of none of the ``seeds`` that are wanted now.
+    """
+    try:
+        record = json.loads(path.read_text())
+        same = record["data"]["digest_of_features"] == data_digest(data) and record["recipe"] == asdict(recipe)
+        shipped = record["shipped"]
+        if shipped is not None:
+            same &= shipped["seed"] < seeds and shipped["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+        found = {(variant, r["seed"]): r for variant, results in record["networks"].items() for r in results}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return found if same else {}
 
 
 def _progress(seed: int) -> Any:
