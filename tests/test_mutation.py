@@ -13,10 +13,11 @@ from mutation.equivalence import compare
 from mutation.golden_faults import GoldenFault, run_tests
 from mutation.operators import Fault, find_faults
 from mutation.python_operators import find_changes
+from mutation.replay import replay_problems
 from mutation.results import Cache, Outcome, summary
-from mutation.schemata import plant_one
+from mutation.schemata import PLUSARG, plant_one
 from mutation.verilog import parse_expression, read_modules
-from mutation.verilog_faults import bench_problems, emit, plant, run_faults
+from mutation.verilog_faults import bench_problems, emit, plant, prepare_replay, run_faults
 from test_simulate_bench import quick_simulator
 
 MAXIMUM = """\
@@ -153,6 +154,22 @@ def test_planted_faults_are_caught_and_remembered(tmp_path: Path) -> None:
     counts = summary(outcomes)
     assert (counts["planted"], counts["caught"]) == (len(wanted), len(caught))
     assert sum(entry["planted"] for entry in counts["operators"].values()) == len(wanted)
+
+
+def test_the_replay_sees_what_breaks_no_rule(tmp_path: Path) -> None:
+    """A slice that takes nothing while its receiver waits: right results, and a beat less in the pipeline."""
+    text = emit("class", tmp_path / "right")
+    faults = [
+        fault for fault in find_faults(text, "cs_accelerator")
+        if fault.place.endswith("output.component.slice") and fault.now.endswith("= o__ready;")
+    ]  # fmt: skip
+    assert faults
+    planted = plant("class", tmp_path / "right", faults[:1], tmp_path / "planted")
+    assert bench_problems(planted.folder, quick_simulator(), fault=1) == ()
+    replay = prepare_replay(planted, cycles=3000)
+    assert replay_problems(replay) == ()
+    (problem,) = replay_problems(replay, f"+{PLUSARG}=1")
+    assert problem.startswith("cycle by cycle: not as Amaranth simulates it in cycle ")
 
 
 SOURCE = '''\

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cs_hdl.datasets.speech_synthesis import Recipe, synthesise
 from cs_hdl.errors import InputError
-from cs_hdl.script import run_script
+from cs_hdl.script import run_script, say, say_passing
 
 __all__ = ["main"]
 
@@ -38,12 +38,12 @@ def _run(options: argparse.Namespace) -> None:
         clips_per_other_word=options.other_clips,
     )
     synthesise(options.out, recipe, progress=_show)
-    print(f"\r{options.out}: made by eSpeak NG; synthetic speech, not recordings", file=sys.stderr)
+    say(f"{options.out}: made by eSpeak NG; synthetic speech, not recordings")
 
 
 def _show(done: int, total: int) -> None:
-    if done % 50 == 0 or done == total:
-        print(f"\r{done} of {total} clips", end="", file=sys.stderr, flush=True)
+    if done % (50 if sys.stderr.isatty() else 2000) == 0 or done == total:
+        say_passing(f"{done} of {total} clips")
 
 
 if __name__ == "__main__":

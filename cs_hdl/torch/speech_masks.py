@@ -26,7 +26,7 @@ import numpy as np
 from cs_hdl.combine.project import project_masks
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
-from cs_hdl.script import run_script
+from cs_hdl.script import run_script, say, say_passing
 from cs_hdl.studies.masks import largest_of_each, packing, random_mask
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.speech_network import MASKED, begin_as, speech_network
@@ -90,7 +90,7 @@ def _run(options: argparse.Namespace) -> None:
         "trained": trained,
     }
     write_aside(results / "masks-speech.json", json.dumps(record, indent=1) + "\n")
-    print(f"\r{results / 'masks-speech.json'}{' ' * 40}", file=sys.stderr)
+    say(str(results / "masks-speech.json"))
 
 
 def with_masks(dense: nn.Sequential, kind: str, *, seed: int) -> nn.Sequential:
@@ -136,7 +136,7 @@ def _entry(kind: str, model: nn.Sequential, data: Data) -> dict[str, Any]:
 
 
 def _show(phase: str, epoch: int, epochs: int, loss: float) -> None:
-    print(f"\r{phase}: epoch {epoch} of {epochs}, loss {loss:.3f}   ", end="", file=sys.stderr, flush=True)
+    say_passing(f"{phase}: epoch {epoch} of {epochs}, loss {loss:.3f}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from cs_hdl.datasets import load_digits_split
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
 from cs_hdl.report.comparison import accuracy
-from cs_hdl.script import run_script
+from cs_hdl.script import run_script, say
 from cs_hdl.torch import integer
 from cs_hdl.torch.digits_network import CHANNELS, FEATURES, sparse_network
 from cs_hdl.torch.digits_seed import versions
@@ -98,7 +98,7 @@ def _run(root: Path, seeds: int) -> None:
             }
         )
         mean = np.mean([shares["test"] for shares in accuracies])
-        print(f"\r{index} of {len(POINTS)}: {point}: {mean:.2%}", file=sys.stderr)
+        say(f"{index} of {len(POINTS)}: {point}: {mean:.2%}")
     record = {
         "command": f"{COMMAND} --seeds {seeds}",
         "data": "scikit-learn digits, test split of 359 images, integers",

@@ -29,7 +29,7 @@ from cs_hdl.files import write_aside
 from cs_hdl.report.comparison import accuracy
 from cs_hdl.report.marked import put_between
 from cs_hdl.report.oracle import run_onnxruntime
-from cs_hdl.script import run_script
+from cs_hdl.script import run_script, say, say_passing
 from cs_hdl.torch.digits_seed import Configuration, SeedResult, digest, train_seed, versions
 
 __all__ = ["main"]
@@ -61,7 +61,7 @@ def _run(root: Path) -> None:
     for seed in SEEDS:
         results.append(train_seed(seed, configuration, cache, _progress(seed)))
         share = results[-1].integer_sparse["validation"]
-        print(f"\rseed {seed}: integer model {share:.2%} on the validation split{' ' * 30}", file=sys.stderr)
+        say(f"seed {seed}: integer model {share:.2%} on the validation split")
     shipped = select(results)
     record = _record(configuration, results, shipped)
     _check_against_onnxruntime(shipped)
@@ -69,12 +69,12 @@ def _run(root: Path) -> None:
     write_aside(root / "docs" / "results" / "digits-training.json", json.dumps(record, indent=2) + "\n")
     figures = put_between(page.read_text(), _figures(record), marks=(BEGIN, END), name="docs/digits.md", what="figures")
     write_aside(page, figures)
-    print(f"shipped: seed {shipped.seed}, {shipped.integer_sparse['test']:.2%} on the test split", file=sys.stderr)
+    say(f"shipped: seed {shipped.seed}, {shipped.integer_sparse['test']:.2%} on the test split")
 
 
 def _progress(seed: int) -> Any:
     def show(phase: str, epoch: int, epochs: int) -> None:
-        print(f"\rseed {seed}: {phase}, epoch {epoch} of {epochs}   ", end="", file=sys.stderr, flush=True)
+        say_passing(f"seed {seed}: {phase}, epoch {epoch} of {epochs}")
 
     return show
 

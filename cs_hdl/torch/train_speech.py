@@ -31,7 +31,7 @@ from cs_hdl.frontend.onnx import read_onnx_model
 from cs_hdl.golden.dense import run_dense
 from cs_hdl.report.comparison import accuracy
 from cs_hdl.report.oracle import run_onnxruntime
-from cs_hdl.script import run_script
+from cs_hdl.script import run_script, say, say_passing
 from cs_hdl.torch.onnx_export import to_onnx
 from cs_hdl.torch.speech_network import INPUT_SHAPE, VARIANTS, Variant
 from cs_hdl.torch.speech_tables import with_tables
@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     trained: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in options.variants}
     for seed in range(options.seeds):
         if all((variant, seed) in known for variant in options.variants):
-            print(f"seed {seed}: on record", file=sys.stderr)
+            say(f"seed {seed}: on record")
             for variant in options.variants:
                 trained[variant].append(known[variant, seed])
             continue
@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
                 networks = train_network(variant, data, recipe, seed=seed, cache=cache, progress=show, teacher=dense[0])
             trained[variant].append(_measured(variant, seed, networks, data, cache, source))
             result = trained[variant][-1]["integer"]["validation"]
-            print(f"\rseed {seed}, {variant}: integers {result:.2%} on validation{' ' * 30}", file=sys.stderr)
+            say(f"seed {seed}, {variant}: integers {result:.2%} on validation")
     linear = train_linear(data, recipe, seed=0)
     candidates = trained.get("sparse-sparse", [])
     shipped = max(candidates, key=lambda result: (result["integer"]["validation"], -result["seed"]), default=None)
@@ -136,7 +136,7 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     }  # fmt: skip
     if shipped is not None:
         write_aside(model, content)
-        print(f"shipped: seed {shipped['seed']}, {shipped['integer']['test']:.2%} on the test split", file=sys.stderr)
+        say(f"shipped: seed {shipped['seed']}, {shipped['integer']['test']:.2%} on the test split")
     write_aside(record_file, json.dumps(record, indent=1) + "\n")
     write_aside(page, with_tables(page.read_text(), record))
 
@@ -165,10 +165,7 @@ def _progress(seed: int) -> Any:
 
     def show(phase: str, epoch: int, epochs: int, loss: float) -> None:
         elapsed = time.monotonic() - begin
-        print(
-            f"\rseed {seed}: {phase}, epoch {epoch} of {epochs}, loss {loss:.3f}, {elapsed:.0f} s   ",
-            end="", file=sys.stderr, flush=True,
-        )  # fmt: skip
+        say_passing(f"seed {seed}: {phase}, epoch {epoch} of {epochs}, loss {loss:.3f}, {elapsed:.0f} s")
 
     return show
 
