@@ -13,6 +13,7 @@ from cs_hdl.fixedpoint import (
     bits_for_range,
     dtype_range,
     requantise,
+    round_half_even,
     scale_to_multiplier,
     scales_to_multipliers,
     smallest_dtype,
@@ -42,6 +43,14 @@ def test_requantise_does_not_overflow(accumulator):
     assert requantise(np.array([accumulator]), 65535, 0, "int8").tolist() == [127 if accumulator > 0 else -128]
     expected = round(Fraction(accumulator * 65535, 2**47))
     assert requantise(np.array([accumulator]), 65535, 47, "int8").tolist() == [min(127, max(-128, expected))]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint64"])
+def test_shifts_and_values_of_any_integer_type(dtype):
+    values, shifts = np.array([2**31 - 1, 5, 7, 6]), np.array([1, 1, 1, 2])
+    expected = [2**30, 2, 4, 2]
+    assert round_half_even(values, shifts.astype(dtype)).tolist() == expected
+    assert round_half_even(values.astype(np.int32), shifts.astype(dtype)).tolist() == expected
 
 
 def test_requantise_is_monotone():

@@ -251,6 +251,22 @@ def test_chunks_make_no_difference(monkeypatch):
         assert np.array_equal(got, want)
 
 
+@pytest.mark.parametrize(("outputs", "inputs"), [(3, 300), (300, 3)])
+def test_as_many_words_at_once_as_64_megabytes_hold(monkeypatch, outputs, inputs):
+    """Many small pieces would be slow, large ones would not fit into memory."""
+    words, seen = np.zeros((30000, 1, 1, inputs), dtype=np.uint8), []
+    weights, bias = np.ones((outputs, inputs), dtype=np.int8), np.zeros(outputs, dtype=np.int32)
+    whole = dense.weighted_sums
+
+    def counted(layer, result, data):
+        seen.append(len(data))
+        return whole(layer, result, data)
+
+    monkeypatch.setattr(dense, "weighted_sums", counted)
+    run_dense(network([Linear(name="linear", weights=weights, bias=bias)], (1, 1, inputs)), words)
+    assert seen == [2**23 // 300, 30000 - 2**23 // 300]
+
+
 def test_no_words_give_no_results():
     net = chain(np.random.default_rng(0))
     assert run_dense(net, np.zeros((0, 5, 4, 3), dtype=np.uint8)).shape == (0, 1, 1, 1)

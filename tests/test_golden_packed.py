@@ -77,6 +77,11 @@ def test_products_go_where_the_kernel_id_says():
     word = np.array([10, 0, 7, 1]).reshape(1, 1, 4)
     sums = multiply_route_sum(layer, packed, Tensor((1, 1, 4), "uint8"), word)
     assert sums.reshape(-1).tolist() == [52, 18, 28]
+    # In int64, and so exact where float64 would not be.
+    large = multiply_route_sum(
+        layer, packed, Tensor((1, 1, 4), "uint8"), np.array([0, 2**56 + 1, 0, 0]).reshape(1, 1, 4)
+    )
+    assert large.reshape(-1).tolist() == [0, 2**56 + 1, -3 * (2**56 + 1)]
 
 
 def test_a_wrong_weight_in_a_set_shows():

@@ -96,10 +96,17 @@ def test_limits_that_mean_something_stay(scale, value, expected):
     assert run_real(net, np.array([[[[value]]]]))[0].item() == expected
 
 
-def test_a_clip_of_signed_values_cuts_below():
-    scale = ScaledSum(multipliers=(1,), shift=0, dtype="int8", low=-3)
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        (ScaledSum(multipliers=(1,), shift=0, dtype="int8", low=-3), -3.0),
+        (ScaledSum(multipliers=(3,), shift=0, dtype="int8"), -270.0),
+        (ScaledSum(multipliers=(3,), shift=0), 0.0),
+    ],
+)
+def test_a_clip_of_signed_values_cuts_below(scale, expected):
     net = network([Rescale(name="scaled", scale=scale)], shape=(1, 1, 1), dtype="int8")
-    assert run_real(net, np.array([[[[-90]]]], np.int8))[0].item() == -3.0
+    assert run_real(net, np.array([[[[-90]]]], np.int8))[0].item() == expected
 
 
 def test_windows_with_padding():

@@ -113,7 +113,8 @@ def _leaves(leaves: Sequence[Mapping[str, Any]]) -> str:
     return (
         "## Components alone\n\nEach as it stands in a real design, routed alone on an LFE5U-85F of speed grade 6, "
         f"all ports registered (`scripts/benchmark --leaves --route`). {len(routed) - len(slow)} of {len(routed)} that "
-        f"were routed hold the goal, {_GOAL_MHZ} MHz.{below}\n\nThe designs: {names}.\n\n"
+        f"were routed hold the goal, {_GOAL_MHZ} MHz.{below}\n\nThe designs: {names} "
+        "(what is no `cs-hdl generate` is a network of that layer alone, which a user brings as ONNX).\n\n"
         + _markdown(["component", "LUT", "FF", "DSP", "block RAM", "Fmax, MHz"], rows)
     )
 
