@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mutation.choose import choose
 from mutation.designs import DESIGNS
-from mutation.equivalence import compare
+from mutation.equivalence import compare, never_acts
 from mutation.golden_faults import GoldenFault, run_tests
 from mutation.operators import Fault, find_faults
 from mutation.python_operators import find_changes
@@ -97,6 +97,31 @@ def test_proofs_tell_equal_circuits_from_different_ones(operator: str, answer: s
     assert found
     for fault in found:
         assert compare(MAXIMUM, plant_one(MAXIMUM, fault), "top", seconds=60) == answer, fault.now
+
+
+NEVER = """\
+module top(clk, a, o);
+  input clk;
+  wire clk;
+  input [3:0] a;
+  wire [3:0] a;
+  output [3:0] o;
+  wire [3:0] o;
+  reg never = 1'h0;
+  wire _0_;
+  assign _0_ = never & a[0];
+  assign o = never ? 4'h5 : a;
+  always @(posedge clk)
+    never <= _0_;
+endmodule
+"""
+
+
+def test_what_never_acts_is_proven_from_what_leads_to_it() -> None:
+    faults = [fault for fault in find_faults(NEVER, "top") if fault.now.startswith("assign o")]
+    answers = {fault.operator: never_acts(NEVER, fault, "top", seconds=60) for fault in faults}
+    assert answers["flipped constant"] == "equal"  # what is chosen never
+    assert answers["inverted condition"] == "different"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ and ``dprove`` show that it never does, from the first state on, for every seque
 among them - or find the inputs for which it does. Registers without a first state start at 0. What belongs
 to a valid bit (the payload of a stream, tdata, ...) counts only while that bit is 1.
 
-As a script: ``python equivalence.py TOP SECONDS`` in a folder with right.v and faulty.v.
+``never_acts`` needs the right circuit alone: where the faulty expression has the value of the right one in every cycle,
+the fault changes nothing, and only what leads to the expression has to be looked at.
+
+As a script: ``python equivalence.py TOP SECONDS`` in a folder with right.v and faulty.v, or with acts.v.
 """
 
 from __future__ import annotations
@@ -17,25 +20,31 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from mutation.verilog import Module, read_modules
+from mutation.operators import LATE, Fault
+from mutation.verilog import Kind, Module, read_modules
 
-__all__ = ["compare"]
+__all__ = ["compare", "never_acts"]
 
 _MASKED = "cs_masked"
+_BOTH = ("cs_was", "cs_now")
 
 _READ = (
     "hierarchy -top {top}", "proc -norom", "flatten", "memory", "setundef -zero -init", "setundef -zero", "opt -full",
     "opt_clean -purge",
 )  # fmt: skip
-_MITER = (
-    "miter -equiv -flatten right faulty miter", "hierarchy -top miter", "delete right faulty", "opt_clean",
+_GATES = (
     "dffunmap", "opt_expr", "techmap", "opt_clean", "dfflegalize -cell $_DFF_P_ 01", "aigmap", "opt_clean",
-    "setundef -zero -init", "setundef -zero", "write_aiger -zinit miter.aig",
+    "setundef -zero -init", "setundef -zero", "write_aiger -B -zinit miter.aig",
 )  # fmt: skip
-_PROOF = "read_aiger miter.aig; strash; scorr -F 1; dprove; print_status"
+_MITER = (
+    "miter -equiv -flatten right faulty miter", "hierarchy -top miter", "delete right faulty", "opt_clean", *_GATES,
+)  # fmt: skip
+_ASSERTION = ("delete -output", "opt_clean -purge", "chformal -lower", "async2sync", *_GATES)
+_PROOF = "read_aiger miter.aig; strash; orpos; scorr -F 1; dprove; print_status"
 
 
 def _environment() -> dict[str, str]:
@@ -47,10 +56,36 @@ def _environment() -> dict[str, str]:
 def compare(right: str, faulty: str, top: str, *, seconds: float) -> str:
     """Whether the modules ``top`` with all that they hold are "equal", "different" or (after ``seconds``) "unknown"."""
     (module,) = [module for module in read_modules(right) if module.name.lstrip("\\") == top]
+    return _answer(
+        {name: text + masked(module) for name, text in (("right", right), ("faulty", faulty))}, _MASKED, seconds
+    )
+
+
+def never_acts(right: str, fault: Fault, top: str, *, seconds: float) -> str:
+    """Whether the faulty expression always has the right one's value in ``top``: "equal", "different" or "unknown".
+
+    "different" is no proof of anything: what the expression gives may not matter where it differs.
+    """
+    statement = fault.statement
+    (module,) = [module for module in read_modules(right) if module.name == statement.module]
+    width = 1 if statement.kind is Kind.ENABLE else module.widths.get(statement.target.strip(), 0)
+    if not width or fault.text == LATE or fault.target or statement.kind is Kind.CONTENT:
+        return "unknown"
+    lines = right.split("\n")
+    both = (
+        f"  wire [{width - 1}:0] {name} = {text};\n"
+        for name, text in zip(_BOTH, (statement.text, fault.text), strict=True)
+    )
+    lines[module.last] = "".join(both) + f"  always @* assert ({' == '.join(_BOTH)});\n" + lines[module.last]
+    return _answer({"acts": "\n".join(lines)}, top, seconds)
+
+
+def _answer(texts: Mapping[str, str], top: str, seconds: float) -> str:
+    """What this file says as a script of ``texts``, by the files' names."""
     with tempfile.TemporaryDirectory(prefix="cs-hdl-mutate-") as folder:
-        for name, text in (("right", right), ("faulty", faulty)):
-            Path(folder, f"{name}.v").write_text(text + masked(module))
-        command = [sys.executable, __file__, _MASKED, str(seconds)]
+        for name, text in texts.items():
+            Path(folder, f"{name}.v").write_text(text)
+        command = [sys.executable, __file__, top, str(seconds)]
         with Path(folder, "log").open("w") as log:
             process = subprocess.Popen(
                 command, cwd=folder, env=_environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -110,14 +145,19 @@ def main(top: str, seconds: str) -> None:
     """Print the answer as the last line."""
     from pyosys import libyosys as ys
 
-    for name in ("right", "faulty"):
+    def run(commands: Iterable[str], design: Any) -> None:
+        for command in commands:
+            ys.run_pass(command.format(top=top), design)
+
+    if Path("acts.v").exists():
         design = ys.Design()
-        commands = [command.format(top=top) for command in _READ]
-        for command in (f"read_verilog {name}.v", *commands, f"rename {top} {name}", f"write_rtlil {name}.il"):
-            ys.run_pass(command, design)
-    design = ys.Design()
-    for command in ("read_rtlil right.il", "read_rtlil faulty.il", *_MITER):
-        ys.run_pass(command, design)
+        run(("read_verilog -formal acts.v", *_READ, *_ASSERTION), design)
+    else:
+        for name in ("right", "faulty"):
+            design = ys.Design()
+            run((f"read_verilog {name}.v", *_READ, f"rename {top} {name}", f"write_rtlil {name}.il"), design)
+        design = ys.Design()
+        run(("read_rtlil right.il", "read_rtlil faulty.il", *_MITER), design)
     print(_prove(float(seconds)))
 
 

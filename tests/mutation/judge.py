@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mutation.equivalence import compare
+from mutation.equivalence import compare, never_acts
 from mutation.operators import Fault, find_faults
 from mutation.results import Cache, Outcome
 from mutation.schemata import plant_one
@@ -78,6 +78,11 @@ def _proof(outcome: Outcome, text: str, cache: Cache, seconds: float, whole_seco
         found = _compared(outcome, alone, place, cache, seconds)
         if found == "equal":
             return f"equal: {place}"
+    acts = _kept(
+        outcome, (text, faulty, "acts"), lambda: never_acts(text, fault, _TOP, seconds=seconds), cache, seconds
+    )
+    if acts == "equal":
+        return f"equal: {_TOP}, where the expression never has another value"
     if not whole_seconds:
         return found
     return f"{_compared(outcome, (text, faulty), _TOP, cache, whole_seconds)}: {_TOP}"
@@ -90,13 +95,17 @@ def _around(place: str) -> list[str]:
 
 
 def _compared(outcome: Outcome, texts: tuple[str, str], place: str, cache: Cache, seconds: float) -> str:
+    return _kept(outcome, (*texts, place), lambda: compare(*texts, place, seconds=seconds), cache, seconds)
+
+
+def _kept(outcome: Outcome, question: tuple[str, ...], prove: Callable[[], str], cache: Cache, seconds: float) -> str:
     """From the cache where it is known: an answer for ever, "unknown" for as many seconds."""
-    keys = [_key(*texts, place), _key(*texts, place, str(float(seconds)))]
+    keys = [_key(*question), _key(*question, str(float(seconds)))]
     known = cache.get(keys[0]) or cache.get(keys[1])
     if known is None and not seconds:
         return "unknown"
     if known is None:
-        answer = compare(*texts, place, seconds=seconds)
+        answer = prove()
         known = _with_answer(outcome, answer)
         cache.put(keys[answer not in ("equal", "different")], known)
     return known.caught_by[0]
