@@ -98,3 +98,12 @@ def test_the_readme_tells_what_is_on_record():
     speech = json.loads((RESULTS / "speech-training.json").read_text())
     shipped, dense = speech["shipped"]["accuracy"]["test"], speech["summary"]["dense"]["integer"]["test"]["mean"]
     assert f"{shipped:.1%} of the test split where the dense one reaches {dense:.1%}".replace("%", " %") in readme
+
+
+def test_at_least_95_of_100_planted_faults_were_caught() -> None:
+    record = json.loads((RESULTS / "mutation.json").read_text())
+    told = " ".join((RESULTS.parent / "mutation.md").read_text().split())
+    tried = record["planted"] - record["equivalent"]
+    assert record["verilog"]["planted"] >= 200 and record["caught"] >= 0.95 * tried
+    assert len(record["survivors"]) == record["planted"] - record["caught"]
+    assert f"{record['caught']} of {tried} faults caught, {record['percent']} %; {record['equivalent']} more" in told
