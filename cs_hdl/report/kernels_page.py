@@ -109,7 +109,8 @@ def _leaves(leaves: Sequence[Mapping[str, Any]]) -> str:
     ]
     routed = [leaf for leaf in leaves if "fmax_mhz" in leaf]
     slow = [f"{leaf['name']} ({leaf['fmax_mhz']:.0f} MHz)" for leaf in routed if leaf["fmax_mhz"] < _GOAL_MHZ]
-    below = f" Below it: {'; '.join(slow)}. What is known of why stands in [decisions.md](decisions.md) and [timing.md](timing.md)." if slow else ""
+    reasons = "What is known of why stands in [decisions.md](decisions.md) and [timing.md](timing.md)."
+    below = f" Below it: {'; '.join(slow)}. {reasons}" if slow else ""
     return (
         "## Components alone\n\nEach as it stands in a real design, routed alone on an LFE5U-85F of speed grade 6, "
         f"all ports registered (`scripts/benchmark --leaves --route`). {len(routed) - len(slow)} of {len(routed)} that "
