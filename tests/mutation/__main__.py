@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cs_hdl.script import say, say_passing
 from mutation.choose import choose
 from mutation.designs import DESIGNS
 from mutation.golden_faults import find_golden_faults, run_golden_faults
@@ -107,10 +108,10 @@ def _watch(what: str, outcomes: Iterable[Outcome], count: int) -> list[Outcome]:
 
 def _say(text: str, *, passing: bool = False) -> None:
     """A line to the terminal; one that is ``passing`` is overwritten by the next."""
-    terminal = sys.stderr.isatty()
-    if passing and not terminal:
-        return
-    print(f"\r\033[K{text}" if terminal else text, end="" if passing else "\n", file=sys.stderr, flush=True)
+    if not passing:
+        say(text)
+    elif sys.stderr.isatty():  # hundreds of lines would be too many for a file
+        say_passing(text)
 
 
 def _report(

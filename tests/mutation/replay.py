@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from amaranth.hdl import ClockDomain, ClockSignal, Module
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
+from verilator_program import verilator_command
 
 from cs_hdl.plan.plan import Plan
 from cs_hdl.rtl.accelerator import Accelerator
@@ -65,25 +66,20 @@ def record(plan: Plan, words: NDArray[Any], *, cycles: int = CYCLES, seed: int =
             elif offered is None and not next(gaps):
                 offered = next(beats)
             tdata, tlast = offered or (0, 0)
-            tready = int(running and not next(stalls))
-            for signal, value in (
+            tready = running and not next(stalls)
+            driven = (
                 (dut.aresetn, running), (dut.s_axis_tvalid, offered is not None), (dut.s_axis_tlast, tlast),
                 (dut.m_axis_tready, tready), (dut.s_axis_tdata, tdata),
-            ):  # fmt: skip
+            )  # fmt: skip
+            for signal, value in driven:
                 ctx.set(signal, int(value))
-            inputs.append(
-                _joined([(running, 1), (offered is not None, 1), (tlast, 1), (tready, 1), (tdata, input_bits)])
-            )
+            inputs.append(_joined((value, len(signal)) for signal, value in driven))
             _, _, taken, valid, last, user, errors, result = await ctx.tick("bench").sample(
                 dut.s_axis_tready, dut.m_axis_tvalid, dut.m_axis_tlast, dut.m_axis_tuser, dut.error_count,
                 dut.m_axis_tdata,
             )  # fmt: skip
-            shown = valid * result
-            outputs.append(
-                _joined(
-                    [(taken, 1), (valid, 1), (valid & last, 1), (valid & user, 1), (errors, 16), (shown, output_bits)]
-                )
-            )
+            seen = ((taken, 1), (valid, 1), (valid & last, 1), (valid & user, 1), (errors, 16))
+            outputs.append(_joined((*seen, (valid * result, output_bits))))
             if taken and offered is not None:
                 offered = None
 
@@ -103,10 +99,8 @@ def compile_replay(design: Path, recording: Recording, folder: Path) -> None:
         "ACCELERATOR": "cs_accelerator", "ROWS": len(recording.inputs),
         "INPUT_BITS": recording.input_bits, "OUTPUT_BITS": recording.output_bits,
     }  # fmt: skip
-    # The wheel was configured without a compiler and does not ask for the coroutines that --timing needs.
-    flags = ["--binary", "--timing", "-CFLAGS", "-std=c++20 -O1", "-Wno-fatal", "-Wno-lint", "--top-module", "replay"]
-    flags += [f"-D{name}={value}" for name, value in defines.items()]
-    command = ["verilator", *flags, "-o", "replay", str(_BENCH), str(design.resolve())]
+    flags = ("-CFLAGS", "-O1", *(f"-D{name}={value}" for name, value in defines.items()))
+    command = verilator_command([str(_BENCH), str(design.resolve())], top="replay", program="replay", flags=flags)
     result = subprocess.run(
         command, cwd=folder, env=verilator_environment(), capture_output=True, text=True, check=False
     )
@@ -146,7 +140,7 @@ def _pauses(generator: random.Random, long: int) -> Iterator[bool]:
                 yield pause
 
 
-def _joined(fields: list[tuple[int, int]]) -> int:
+def _joined(fields: Iterable[tuple[int, int]]) -> int:
     """Fields of (value, bits), the first in the highest bits."""
     row = 0
     for value, bits in fields:
