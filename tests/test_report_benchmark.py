@@ -16,7 +16,7 @@ import cs_hdl.rtl
 from cs_hdl.build.alone import wrapped
 from cs_hdl.cli import run
 from cs_hdl.commands.benchmark import plan_entry
-from cs_hdl.errors import InputError
+from cs_hdl.errors import InputError, ToolError
 from cs_hdl.report.benchmark import describe_plan, load_results, save_results, worse
 from cs_hdl.report.benchmark_table import LEAF_DESIGNS, TABLE, TRIAL
 from cs_hdl.report.leaves import COMPOSED, find_leaves
@@ -108,7 +108,7 @@ def test_every_component_of_rtl_is_among_the_leaves():
 def test_a_wrapped_module_has_four_pins_and_registers_at_every_port():
     text = (
         "module leaf(clk, rst, i__payload, o__valid, o__payload);\n  input clk;\n  wire clk;\n  input rst;\n"
-        "  input [7:0] i__payload;\n  output o__valid;\n  output [11:0] o__payload;\nendmodule\n"
+        "  input signed [7:0] i__payload;\n  output o__valid;\n  output [11:0] o__payload;\nendmodule\n"
     )
     bench = wrapped(text, "leaf").removeprefix(text)
     assert re.search(r"module bench\(input wire clk, input wire si, input wire load, output wire so\)", bench)
@@ -116,6 +116,9 @@ def test_a_wrapped_module_has_four_pins_and_registers_at_every_port():
     assert ".o__valid (given[0:0]), .o__payload (given[12:1])" in bench
     with pytest.raises(InputError, match="no module other"):
         wrapped(text, "other")
+    # A port that was not wired would be optimised away, and all behind it with it.
+    with pytest.raises(ToolError, match="a port of the module leaf"):
+        wrapped(text.replace("input signed [7:0]", "input [7:1]"), "leaf")
 
 
 def test_the_page_is_made_from_the_record(tmp_path):

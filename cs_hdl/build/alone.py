@@ -33,7 +33,7 @@ __all__ = [
 BENCH_DEVICE = ("LFE5U-85F", "BG381", "6")
 _FREQUENCY_MHZ = 120
 _CLOCKS = ("aclk", "clk")
-_PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\\?\S+) ?;", re.MULTILINE)
+_PORT = re.compile(r"^  (input|output) (?:signed )?(?:\[(\d+):0\] )?(\\?\S+) ?;", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +155,8 @@ def wrapped(text: str, top: str) -> str:
             clock = name
         else:
             (inputs if direction == "input" else outputs).append((name, int(high or 0) + 1))
+    if len(inputs) + len(outputs) + bool(clock) != len(re.findall(r"^  (?:input|output)\b", match[0], re.MULTILINE)):
+        raise ToolError(f"design.v: a port of the module {top} is written in a way that is not known here")
     count_in, count_out = (max(1, sum(width for _, width in ports)) for ports in (inputs, outputs))
     ports = [f".{clock}(clk)"] if clock else []
     for source, group in (("taken", inputs), ("given", outputs)):
