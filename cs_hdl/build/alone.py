@@ -13,6 +13,7 @@ from cs_hdl.build.cells import swap_multiplier
 from cs_hdl.build.output_registers import absorb_into_netlist
 from cs_hdl.build.place_route import device_options
 from cs_hdl.build.run import run_tool
+from cs_hdl.build.slowest import PathPart, critical_path
 from cs_hdl.build.synthesis import SEPARATE_LANES, count_cells
 from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import InputError, ToolError
@@ -20,7 +21,9 @@ from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE
 
 __all__ = [
     "BENCH_DEVICE",
+    "GOAL_MHZ",
     "Cells",
+    "Routed",
     "alone_digest_parts",
     "cells_of",
     "device_text",
@@ -31,7 +34,8 @@ __all__ = [
 
 #: Where designs are routed alone: the device, its package and its speed grade.
 BENCH_DEVICE = ("LFE5U-85F", "BG381", "6")
-_FREQUENCY_MHZ = 120
+#: What every leaf component should hold there.
+GOAL_MHZ = 120
 _CLOCKS = ("aclk", "clk")
 _PORT = re.compile(r"^  (input|output) (?:signed )?(?:\[(\d+):0\] )?(\\?\S+) ?;", re.MULTILINE)
 
@@ -112,8 +116,19 @@ def cells_of(text: str, *, top: str, script: str, folder: Path | None = None) ->
             raise ToolError(f"top.json: not a netlist of {top} ({error!r})") from None
 
 
-def route_alone(text: str, *, top: str, seed: int = 1) -> float:
-    """Fmax in MHz of the Verilog ``text`` after routing, alone on :data:`BENCH_DEVICE`, all ports registered."""
+@dataclass(frozen=True, kw_only=True)
+class Routed:
+    """A design routed alone: its Fmax, and the path that sets it."""
+
+    fmax_mhz: float
+    path: tuple[PathPart, ...]
+
+
+def route_alone(text: str, *, top: str, seed: int = 1) -> Routed:
+    """The Verilog ``text`` after routing, alone on :data:`BENCH_DEVICE`, all ports registered.
+
+    Raises ToolError where Yosys or nextpnr is missing or fails.
+    """
     nextpnr = require_tool("nextpnr-ecp5")
     device, package, speed = BENCH_DEVICE
     # No absolute path below /tmp: YoWASP's tools have a /tmp of their own.
@@ -121,7 +136,7 @@ def route_alone(text: str, *, top: str, seed: int = 1) -> float:
         folder = Path(name)
         synthesise_alone(wrapped(text, top), top="bench", folder=folder)
         absorb_into_netlist(folder / "top.json")
-        (folder / "top.lpf").write_text(f'FREQUENCY PORT "clk" {_FREQUENCY_MHZ} MHz;\n')
+        (folder / "top.lpf").write_text(f'FREQUENCY PORT "clk" {GOAL_MHZ} MHz;\n')
         options = ["--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained", "--report", "nextpnr.json"]
         options += ["--seed", str(seed), "--router", "router2", "--timing-allow-fail"]
         run_tool(
@@ -131,10 +146,10 @@ def route_alone(text: str, *, top: str, seed: int = 1) -> float:
             log="nextpnr.log",
         )
         try:
-            clocks = json.loads((folder / "nextpnr.json").read_text())["fmax"]
-            (clock,) = clocks.values()
-            return round(float(clock["achieved"]), 2)
-        except (OSError, ValueError, KeyError) as error:
+            report = json.loads((folder / "nextpnr.json").read_text())
+            ((clock, found),) = report["fmax"].items()
+            return Routed(fmax_mhz=round(float(found["achieved"]), 2), path=critical_path(report, clock))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ToolError(f"nextpnr.json: not the report of one clock ({error!r})") from None
 
 

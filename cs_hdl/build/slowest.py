@@ -4,18 +4,52 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cs_hdl.files import write_aside
 
-__all__ = ["condense_timings", "net_of"]
+__all__ = ["PathPart", "condense_timings", "critical_path", "net_of"]
 
 #: The stage of a cell: the first part of its name within the accelerator.
 _STAGE = re.compile(r"(?:^|\.)accelerator\.(\w+)\.")
 #: What is not in a stage: serial port, framing, the self-benchmark.
 _BOARD = "board"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathPart:
+    """A step of a path: ``kind`` is nextpnr's (``clk-to-q``, ``logic``, ``routing``, ``setup``), the ends are cells.
+
+    A port is the cell's pin, as the device calls it (``DOB4`` of a block RAM, ``CE`` of a register).
+    """
+
+    kind: str
+    cells: tuple[str, str]
+    ports: tuple[str, str]
+    delay_ns: float
+
+
+def critical_path(report: Mapping[str, Any], clock: str) -> tuple[PathPart, ...]:
+    """The slowest path from ``clock`` to itself in nextpnr's ``report``; nothing where it tells of none.
+
+    Raises KeyError or TypeError for a report of another form.
+    """
+    wanted = f"posedge {clock}"
+    for entry in report["critical_paths"]:
+        if entry["from"] == entry["to"] == wanted:
+            return tuple(
+                PathPart(
+                    kind=part["type"],
+                    cells=(part["from"]["cell"], part["to"]["cell"]),
+                    ports=(part["from"]["port"], part["to"]["port"]),
+                    delay_ns=part["delay"],
+                )
+                for part in entry["path"]
+            )
+    return ()
 
 
 def net_of(name: str) -> str:

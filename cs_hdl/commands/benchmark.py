@@ -141,7 +141,7 @@ def measure(entry: Entry, known: dict[str, Any], *, route: bool = False, feature
         found = total(features_of(elaborate(text, top=top), top).values())
         result |= {"features": dataclasses.asdict(found), "model": features_digest()}
     if route and "fmax_mhz" not in result:
-        result["fmax_mhz"] = route_alone(text, top=top)
+        result["fmax_mhz"] = route_alone(text, top=top).fmax_mhz
     return result
 
 
@@ -166,12 +166,12 @@ def plan_entry(entry: Entry) -> Any:
 def _leaves(
     record: dict[str, Any], only: str | None, *, route: bool, step: Callable[[str], None], path: Path | None
 ) -> list[dict[str, Any]]:
-    from cs_hdl.build.alone import alone_digest_parts, route_alone, synthesise_alone
+    from cs_hdl.build.alone import GOAL_MHZ, alone_digest_parts, route_alone, synthesise_alone
     from cs_hdl.build.cache import digest_of
     from cs_hdl.build.tools import require_tool
     from cs_hdl.emit.verilog import emit_verilog
     from cs_hdl.report.benchmark import save_results
-    from cs_hdl.report.leaves import find_leaves
+    from cs_hdl.report.leaves import describe_routed, find_leaves
 
     names = ("yosys", "nextpnr-ecp5") if route else ("yosys",)
     tools = {name: require_tool(name).version for name in names}
@@ -189,8 +189,9 @@ def _leaves(
         if entry.get("digest") != digest:
             cells = synthesise_alone(text, top="leaf")
             entry = {"name": name, **dataclasses.asdict(cells), "comb": cells.comb, "digest": digest}
-        if route and "fmax_mhz" not in entry:
-            entry |= {"fmax_mhz": route_alone(text, top="leaf")}
+        # What is too slow tells of the path that makes it so.
+        if route and entry.get("fmax_mhz", 0) < GOAL_MHZ and "slowest_path" not in entry:
+            entry |= describe_routed(route_alone(text, top="leaf"))
         known[name] = entry
         fresh.append(entry)
         if path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cs_hdl.board.catalogue import device_limits, find_board
 from cs_hdl.build.alone import Cells
 from cs_hdl.build.cache import digest_of
+from cs_hdl.build.slowest import critical_path
 from cs_hdl.emit.design import check_design
 from cs_hdl.errors import InputError, ToolError
 from cs_hdl.estimate.by_layer import cells_by_layer
@@ -170,11 +171,9 @@ def _critical_path(path: Path, report: Mapping[str, Any]) -> tuple[tuple[str, st
         # The clock is known by its Fmax.
         clocks = content["fmax"]
         clock = min(clocks, key=lambda name: abs(clocks[name]["achieved"] - report["fmax_mhz"]))
-        wanted = f"posedge {clock}"
-        found = next(entry for entry in content["critical_paths"] if entry["from"] == entry["to"] == wanted)
         return tuple(
-            (_PATH_KINDS.get(part["type"], part["type"]), part["from"]["cell"], part["to"]["cell"], part["delay"])
-            for part in found["path"]
+            (_PATH_KINDS.get(part.kind, part.kind), *part.cells, part.delay_ns)
+            for part in critical_path(content, clock)
         )
-    except (KeyError, TypeError, ValueError, StopIteration):
+    except (KeyError, TypeError, ValueError):
         return ()  # (Another version of nextpnr; the page can do without.)

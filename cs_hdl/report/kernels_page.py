@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cs_hdl.build.alone import GOAL_MHZ
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
 from cs_hdl.report.benchmark_table import LEAF_DESIGNS, TABLE
@@ -14,8 +15,6 @@ from cs_hdl.report.benchmark_table import LEAF_DESIGNS, TABLE
 __all__ = ["speedup", "write_page"]
 
 _MODES = ("dense", "sparse-dense", "sparse-sparse")
-#: What every component should hold, routed alone.
-_GOAL_MHZ = 120
 _INTRODUCTION = """\
 # What each kernel costs, and how fast it is
 
@@ -108,15 +107,30 @@ def _leaves(leaves: Sequence[Mapping[str, Any]]) -> str:
         for leaf in leaves
     ]
     routed = [leaf for leaf in leaves if "fmax_mhz" in leaf]
-    slow = [f"{leaf['name']} ({leaf['fmax_mhz']:.0f} MHz)" for leaf in routed if leaf["fmax_mhz"] < _GOAL_MHZ]
-    reasons = "What is known of why stands in [decisions.md](decisions.md) and [timing.md](timing.md)."
-    below = f" Below it: {'; '.join(slow)}. {reasons}" if slow else ""
+    slow = [leaf for leaf in routed if leaf["fmax_mhz"] < GOAL_MHZ]
     return (
         "## Components alone\n\nEach as it stands in a real design, routed alone on an LFE5U-85F of speed grade 6, "
         f"all ports registered (`scripts/benchmark --leaves --route`). {len(routed) - len(slow)} of {len(routed)} that "
-        f"were routed hold the goal, {_GOAL_MHZ} MHz.{below}\n\nThe designs: {names} "
+        f"were routed hold the goal, {GOAL_MHZ} MHz.\n\nThe designs: {names} "
         "(what is no `cs-hdl generate` is a network of that layer alone, which a user brings as ONNX).\n\n"
         + _markdown(["component", "LUT", "FF", "DSP", "block RAM", "Fmax, MHz"], rows)
+        + _slow(slow)
+    )
+
+
+def _slow(leaves: Sequence[Mapping[str, Any]]) -> str:
+    """The components below the goal, with the path that makes them slow."""
+    if not leaves:
+        return ""
+    rows = []
+    for leaf in sorted(leaves, key=lambda leaf: leaf["fmax_mhz"]):
+        path = leaf.get("slowest_path", {"from": "", "to": "", "steps": "", "ns": {}})
+        ns = [f"{path['ns'].get(kind, 0):.1f}" if path["ns"] else "" for kind in ("clk-to-q", "logic", "routing")]
+        rows.append([leaf["name"], f"{leaf['fmax_mhz']:.0f}", path["from"], path["to"], str(path["steps"]), *ns])
+    titles = ["component", "Fmax, MHz", "from", "to", "LUTs", "clock to output, ns", "logic, ns", "wire, ns"]
+    return (
+        f"\n### What holds those below {GOAL_MHZ} MHz\n\nThe slowest path of each. Why it is there, and what would cut "
+        'it, stands in [decisions.md](decisions.md) ("Clocks of these leaves alone").\n\n' + _markdown(titles, rows)
     )
 
 

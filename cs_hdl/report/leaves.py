@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Module, UnusedElaboratable
 
+from cs_hdl.build.alone import GOAL_MHZ
 from cs_hdl.rtl.accelerator import Accelerator
 
 if TYPE_CHECKING:
+    from cs_hdl.build.alone import Routed
     from cs_hdl.plan.plan import Plan
 
-__all__ = ["COMPOSED", "find_leaves"]
+__all__ = ["COMPOSED", "describe_routed", "find_leaves"]
 
 #: Those that only put others together.
 COMPOSED = ("Accelerator", "Chain", "LaneChain", "OwnReset", "ResidualBlock")
@@ -34,6 +37,40 @@ def find_leaves(plans: dict[str, Plan]) -> dict[str, Any]:
             if name not in COMPOSED:
                 found[f"{name}, {design}"] = component
     return dict(sorted(found.items()))
+
+
+def describe_routed(routed: Routed) -> dict[str, Any]:
+    """What the record says of a leaf's routing: ``fmax_mhz``, and below the goal ``slowest_path``.
+
+    That is where the path begins and ends (in words, and the cell), how many LUTs and carries are on it, and the
+    nanoseconds by nextpnr's kinds.
+    """
+    found: dict[str, Any] = {"fmax_mhz": routed.fmax_mhz}
+    if routed.fmax_mhz < GOAL_MHZ and routed.path:
+        ns: dict[str, float] = {}
+        for part in routed.path:
+            ns[part.kind] = ns.get(part.kind, 0.0) + part.delay_ns
+        first, last = routed.path[0], routed.path[-1]
+        found["slowest_path"] = {
+            "from": f"{_kind_of(first.ports[0])} {_short(first.cells[0])}",
+            "to": f"{_kind_of(last.ports[1])} {_short(last.cells[1])}",
+            "steps": sum(part.kind == "logic" for part in routed.path),
+            "ns": {kind: round(total, 2) for kind, total in ns.items()},
+        }
+    return found
+
+
+def _kind_of(port: str) -> str:
+    """What an ECP5's cell with this ``port`` at the end of a path is, or what the port means to it."""
+    if re.fullmatch(r"(AD|D[IO]|CE|OCE|WE|RST|CS)[AB]\d*", port):
+        return "block RAM"
+    known = {"Q": "register", "DI": "register", "M": "register", "CE": "enable of", "LSR": "reset of", "WD": "LUT RAM"}
+    return known.get(port, f"pin {port} of")
+
+
+def _short(cell: str) -> str:
+    """The signal or memory within the leaf that nextpnr's name of ``cell`` is made of."""
+    return re.split(r"_TRELLIS_FF|_LUT4|_PFUMX|_L6MUX|\$", cell.removeprefix("dut.").removeprefix("$"))[0]
 
 
 def _components(component: Any) -> Iterator[Any]:

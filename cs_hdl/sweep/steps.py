@@ -130,7 +130,7 @@ def route_step(prepared: Prepared, run: RunOptions) -> dict[str, Any]:
     from cs_hdl.build.alone import route_alone
 
     def work(folder: Path) -> dict[str, Any]:
-        return {"metrics": {"fmax_mhz": route_alone((folder / "design.v").read_text(), top=_TOP)}}
+        return {"metrics": {"fmax_mhz": route_alone((folder / "design.v").read_text(), top=_TOP).fmax_mhz}}
 
     return _with_design(prepared, work)
 
