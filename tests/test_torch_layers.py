@@ -138,3 +138,23 @@ def test_winners_are_narrowed_to_k():
         assert model[1].winners == 20
     # 64 to 8 along an exponential: half way the geometric mean.
     assert kept == [[64], [round((64 * 8) ** 0.5)], [8], [8]]
+
+
+@pytest.mark.parametrize("layer", [KWinners, KWinners2d])
+def test_what_lost_has_its_share_of_the_gradient_in_training_only(layer: type) -> None:
+    shape = (2, 6) if layer is KWinners else (2, 6, 1, 1)
+    values = torch.tensor([[5.0, 4, 3, 2, 1, -1], [1, 2, 3, 4, 5, -2]]).reshape(shape)
+    gradients = {}
+    for mode in (True, False):
+        value = values.clone().requires_grad_()
+        winners = layer(6, 2, gradient_leak=0.25).train(mode)
+        out = winners(value)
+        assert torch.equal(out, layer(6, 2)(values))
+        out.sum().backward()
+        assert value.grad is not None
+        gradients[mode] = value.grad.reshape(2, 6).tolist()
+    # Nothing for what is below 0: that is a ReLU's.
+    assert gradients[True] == [[1, 1, 0.25, 0.25, 0.25, 0], [0.25, 0.25, 0.25, 1, 1, 0]]
+    assert gradients[False] == [[1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0]]
+    with pytest.raises(ValueError, match="gradient_leak"):
+        layer(6, 2, gradient_leak=1.5)

@@ -19,9 +19,10 @@ from cs_hdl.datasets.speech_commands import BACKGROUND, CLASSES, SAMPLE_RATE, WO
 from cs_hdl.errors import InputError  # noqa: E402
 from cs_hdl.frontend.onnx import read_onnx  # noqa: E402
 from cs_hdl.models.speech import random_speech_network  # noqa: E402
+from cs_hdl.torch.speech_data import Data  # noqa: E402
+from cs_hdl.torch.speech_loop import Loop, SpeechRecipe  # noqa: E402
 from cs_hdl.torch.speech_network import MASKED, VARIANTS, begin_as, speech_network  # noqa: E402
 from cs_hdl.torch.speech_tables import BEGIN, END, with_tables  # noqa: E402
-from cs_hdl.torch.speech_training import Data, Loop, SpeechRecipe  # noqa: E402
 from cs_hdl.torch.train_speech import main  # noqa: E402
 
 
@@ -88,14 +89,15 @@ def test_the_command(
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs" / "speech.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    arguments = [str(folder), "--root", str(tmp_path), "--seeds", "1", "--epochs", "1", "--quantised-epochs", "1"]
+    epochs = [part for phase in ("", "winners-", "quantised-") for part in (f"--{phase}epochs", "1")]
+    arguments = [str(folder), "--root", str(tmp_path), *epochs, "--seeds", "1"]
     assert main(arguments) == 0
     assert "epoch 1 of 1" in capfd.readouterr().err
     model = tmp_path / "cs_hdl" / "models" / "gsc-trained.onnx"
     record = json.loads((tmp_path / "docs" / "results" / "speech-training.json").read_text())
     assert record["shipped"]["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert set(record["summary"]) == set(VARIANTS) and record["data"]["clips"]["train"] == 12
-    assert record["command"] == "scripts/train-speech s --seeds 1 --epochs 1 --quantised-epochs 1"
+    assert record["command"] == "scripts/train-speech s --seeds 1 --epochs 1 --winners-epochs 1 --quantised-epochs 1"
     network = read_onnx(model)
     counts = {
         layer.name: (layer.weights.reshape(len(layer.weights), -1) != 0).sum(axis=1) for layer, _ in network.weighted
@@ -111,15 +113,22 @@ def test_the_command(
     assert main(arguments) == 0
     again = capfd.readouterr().err
     assert "seed 0: on record" in again and "epoch" not in again and model.read_bytes() == first
-    assert main([*arguments[:4], "2", *arguments[5:]]) == 0
+    two = [*arguments[:-1], "2"]
+    assert main(two) == 0
     both = capfd.readouterr().err
     assert "seed 0: on record" in both and "seed 1: dense" in both
-    networks = json.loads((tmp_path / "docs" / "results" / "speech-training.json").read_text())["networks"]
+    record_file = tmp_path / "docs" / "results" / "speech-training.json"
+    networks = json.loads(record_file.read_text())["networks"]
     assert [result["seed"] for result in networks["dense"]] == [0, 1]
     assert networks["dense"][0] == record["networks"]["dense"][0]
     model.write_bytes(first[:-1])  # not what the record says: all is done again, and the same comes out
     assert main(arguments) == 0
     assert "on record" not in capfd.readouterr().err and model.read_bytes() == first
+    # With nothing on record and no checkpoints, both at the same time: the same networks.
+    shutil.rmtree(tmp_path / "build")
+    record_file.unlink()
+    assert main([*two, "--jobs", "2"]) == 0
+    assert json.loads(record_file.read_text())["networks"] == networks
 
 
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -29,16 +29,10 @@ from cs_hdl.files import write_aside
 from cs_hdl.script import run_script, say, say_passing
 from cs_hdl.studies.masks import largest_of_each, packing, random_mask
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
+from cs_hdl.torch.speech_data import Data, data_digest, read_data
+from cs_hdl.torch.speech_loop import Loop, SpeechRecipe
 from cs_hdl.torch.speech_network import MASKED, begin_as, speech_network
-from cs_hdl.torch.speech_training import (
-    Data,
-    Loop,
-    SpeechRecipe,
-    data_digest,
-    float_accuracies,
-    read_data,
-    train_network,
-)
+from cs_hdl.torch.speech_training import float_accuracies, train_float
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +65,7 @@ def _run(options: argparse.Namespace) -> None:
     data, name = read_data(options.data)
     recipe = replace(SpeechRecipe(), float_epochs=options.dense_epochs)
     cache = options.cache or options.root / "build" / "train-speech"
-    teacher, _ = train_network("dense", data, recipe, seed=0, cache=cache, progress=_show)
+    teacher = train_float("dense", data, recipe, seed=0, cache=cache, progress=_show)
     trained = [_entry("dense", teacher, data)]
     for kind in KINDS:
         model = with_masks(teacher, kind, seed=0)

@@ -36,7 +36,7 @@ _MASK_SEED = 2112
 _BOOST_FACTOR = 0.75
 
 
-def speech_network(variant: Variant, *, boost_strength: float = 0.0) -> nn.Sequential:
+def speech_network(variant: Variant, *, boost_strength: float = 0.0, gradient_leak: float = 0.0) -> nn.Sequential:
     """conv 5x5x64, max-pool, k-WTA, the same again, linear 1500, k-WTA, linear 12.
 
     Input float ``[batch, 1, 32, 32]`` of 0..255, output ``[batch, 12]``. Sparse weights: 3 of 25, 100 of 1600 and
@@ -47,9 +47,10 @@ def speech_network(variant: Variant, *, boost_strength: float = 0.0) -> nn.Seque
     sparse, winners = variant != "dense", variant == "sparse-sparse"
     nonzeros = (3, 100, 80) if sparse else (25, 25 * _FILTERS, _MAP)
 
+    options = {"boost_strength_factor": _BOOST_FACTOR, "gradient_leak": gradient_leak}
+
     def local(name: str) -> list[tuple[str, nn.Module]]:
-        layer = KWinners2d(_FILTERS, 8, boost_strength, boost_strength_factor=_BOOST_FACTOR)
-        return [(name, layer)] if winners else []
+        return [(name, KWinners2d(_FILTERS, 8, boost_strength, **options))] if winners else []
 
     layers: list[tuple[str, nn.Module]] = [
         ("scale", PowerOfTwoScale(_INPUT_EXPONENT)),
@@ -70,7 +71,7 @@ def speech_network(variant: Variant, *, boost_strength: float = 0.0) -> nn.Seque
         ("requantise3", FakeQuantise("uint8")),
     ]
     if winners:
-        layers.append(("kwta3", KWinners(_UNITS, 150, boost_strength, boost_strength_factor=_BOOST_FACTOR)))
+        layers.append(("kwta3", KWinners(_UNITS, 150, boost_strength, **options)))
     layers.append(("output", ComplementaryLinear(_UNITS, len(CLASSES), nonzeros=_UNITS)))
     return nn.Sequential(OrderedDict(layers))
 

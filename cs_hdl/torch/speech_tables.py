@@ -20,8 +20,9 @@ def _tables(record: dict[str, Any]) -> str:
     clips, recipe, what = record["data"]["clips"], record["recipe"], record["data"]["what"]
     lines = [
         f"{what[:1].upper()}{what[1:]}: {clips['train']:,} clips to train, {clips['validation']:,} to validate, "
-        f"{clips['test']:,} to test. {recipe['float_epochs']} epochs in float, {recipe['quantised_epochs']} more with "
-        f"quantised weights and activations. Made by `{record['command']}`.",
+        f"{clips['test']:,} to test. {recipe['float_epochs']} epochs in float "
+        f"({recipe['winners_epochs']} of the sparse-sparse network), {recipe['quantised_epochs']} more with quantised "
+        f"weights and activations. Made by `{record['command']}`.",
         "",
         "| network | seeds | float: validation | float: test | integers: validation | integers: test |",
         "|---|---:|---:|---:|---:|---:|",

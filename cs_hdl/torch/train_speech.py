@@ -4,7 +4,8 @@ Dense, sparse-dense and sparse-sparse networks for each seed, the dense one the 
 after each epoch below ``build/train-speech/``, so that a run that was stopped goes on where it was. Every network is
 exported to ONNX and its integers are measured by the golden model, as the hardware computes them. The sparse-sparse
 network of the best integer validation accuracy (on a tie the lower seed) is shipped; the test split is only reported.
-Seeds that the record has already, for the very same data and recipe, are not trained again.
+Seeds that the record has already, for the very same data and recipe, are not trained again; others may be trained at
+the same time, each in a process of its own (``--jobs``).
 Writes, below the root: ``cs_hdl/models/gsc-trained.onnx``, ``docs/results/speech-training.json`` and the tables of
 ``docs/speech.md``.
 """
@@ -17,8 +18,11 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -33,18 +37,11 @@ from cs_hdl.report.comparison import accuracy
 from cs_hdl.report.oracle import run_onnxruntime
 from cs_hdl.script import run_script, say, say_passing
 from cs_hdl.torch.onnx_export import to_onnx
+from cs_hdl.torch.speech_data import MEASURED, Data, data_digest, read_data
+from cs_hdl.torch.speech_loop import SpeechRecipe
 from cs_hdl.torch.speech_network import INPUT_SHAPE, VARIANTS, Variant
 from cs_hdl.torch.speech_tables import with_tables
-from cs_hdl.torch.speech_training import (
-    MEASURED,
-    Data,
-    SpeechRecipe,
-    data_digest,
-    float_accuracies,
-    read_data,
-    train_linear,
-    train_network,
-)
+from cs_hdl.torch.speech_training import float_accuracies, train_float, train_linear, train_quantised
 from cs_hdl.torch.to_integer import integer_network
 
 if TYPE_CHECKING:
@@ -54,6 +51,8 @@ __all__ = ["main"]
 
 COMMAND = "scripts/train-speech"
 NAME = "gsc-trained"
+#: What was measured of each network, by variant and seed.
+Results = dict[tuple[Variant, int], dict[str, Any]]
 _PACKAGES = ("torch", "numpy", "scipy", "onnx", "onnxruntime")
 
 
@@ -64,21 +63,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="a Speech Commands folder, or one that scripts/make-speech made")
     parser.add_argument("--seeds", type=int, default=2, help="so many, from 0 on (default: 2)")
     parser.add_argument("--epochs", type=int, default=recipe.float_epochs, help="in float (default: %(default)s)")
+    parser.add_argument(
+        "--winners-epochs", type=int, default=recipe.winners_epochs, help="sparse-sparse, float (default: %(default)s)"
+    )
     parser.add_argument("--quantised-epochs", type=int, default=recipe.quantised_epochs, help="default: %(default)s")
     parser.add_argument(
         "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="only these (default: all three)"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="seeds at the same time (default: 1)")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
     parser.add_argument("--cache", type=Path, help="where checkpoints go (default: build/train-speech in the root)")
     options = parser.parse_args(arguments)
-    recipe = replace(recipe, float_epochs=options.epochs, quantised_epochs=options.quantised_epochs)
+    recipe = replace(
+        recipe,
+        float_epochs=options.epochs,
+        winners_epochs=options.winners_epochs,
+        quantised_epochs=options.quantised_epochs,
+    )
     return run_script(COMMAND, lambda: _run(options, recipe))
 
 
 def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     root: Path = options.root
-    if min(options.seeds, options.epochs, options.quantised_epochs) < 1:
-        raise InputError("--seeds, --epochs and --quantised-epochs must be at least 1")
+    counts = (options.seeds, options.jobs, options.epochs, options.winners_epochs, options.quantised_epochs)
+    if min(counts) < 1:
+        raise InputError("--seeds, --jobs, --epochs, --winners-epochs and --quantised-epochs must be at least 1")
     page = root / "docs" / "speech.md"
     if not page.is_file():
         raise InputError(f"{root} is not the repository (docs/speech.md is not there): go there, or give --root")
@@ -89,22 +98,15 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     model, record_file = root / "cs_hdl" / "models" / f"{NAME}.onnx", root / "docs" / "results" / "speech-training.json"
     digest = data_digest(data)
     known = _on_record(record_file, model, digest, recipe, options.seeds)
-    trained: dict[Variant, list[dict[str, Any]]] = {variant: [] for variant in options.variants}
+    work = []
     for seed in range(options.seeds):
-        if all((variant, seed) in known for variant in options.variants):
+        missing = tuple(variant for variant in options.variants if (variant, seed) not in known)
+        if missing:
+            work.append((missing, seed, data, recipe, cache, source))
+        else:
             say(f"seed {seed}: on record")
-            for variant in options.variants:
-                trained[variant].append(known[variant, seed])
-            continue
-        show = _progress(seed)
-        dense = train_network("dense", data, recipe, seed=seed, cache=cache, progress=show)
-        for variant in options.variants:
-            networks = dense
-            if variant != "dense":
-                networks = train_network(variant, data, recipe, seed=seed, cache=cache, progress=show, teacher=dense[0])
-            trained[variant].append(_measured(variant, seed, networks, data, cache, source))
-            result = trained[variant][-1]["integer"]["validation"]
-            say(f"seed {seed}, {variant}: integers {result:.2%} on validation")
+    found = known | _trained(work, jobs=options.jobs)
+    trained = {variant: [found[variant, seed] for seed in range(options.seeds)] for variant in options.variants}
     linear = train_linear(data, recipe, seed=0)
     candidates = trained.get("sparse-sparse", [])
     shipped = max(candidates, key=lambda result: (result["integer"]["validation"], -result["seed"]), default=None)
@@ -112,7 +114,7 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     content = b"" if shipped is None else shipped.get("model") or model.read_bytes()
     record = {
         "command": f"{COMMAND} {options.data.name} --seeds {options.seeds} --epochs {recipe.float_epochs} "
-        f"--quantised-epochs {recipe.quantised_epochs}"
+        f"--winners-epochs {recipe.winners_epochs} --quantised-epochs {recipe.quantised_epochs}"
         + ("" if set(options.variants) == set(VARIANTS) else f" --variants {' '.join(options.variants)}"),
         "data": {
             "name": options.data.name,
@@ -142,23 +144,56 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     write_aside(page, with_tables(page.read_text(), record))
 
 
-def _on_record(
-    path: Path, model: Path, digest: str, recipe: SpeechRecipe, seeds: int
-) -> dict[tuple[Variant, int], dict[str, Any]]:
-    """What an earlier run measured on the features of ``digest`` with ``recipe``; nothing where there was none.
+def _on_record(path: Path, model: Path, digest: str, recipe: SpeechRecipe, seeds: int) -> Results:
+    """What an earlier run measured on the features of ``digest`` with what of ``recipe`` concerns it; nothing where
+    there was none.
 
-    Nothing either where ``model`` is not what it shipped, or of none of the ``seeds`` that are wanted now.
+    Nothing of sparse-sparse networks where ``model`` is not what was shipped, or of none of the ``seeds`` that are
+    wanted now.
     """
     try:
         record = json.loads(path.read_text())
-        same = record["data"]["digest_of_features"] == digest and record["recipe"] == asdict(recipe)
+        if record["data"]["digest_of_features"] != digest:
+            return {}
         shipped = record["shipped"]
-        if shipped is not None:
-            same &= shipped["seed"] < seeds and shipped["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
-        found = {(variant, r["seed"]): r for variant, results in record["networks"].items() for r in results}
+        there = shipped is None or (
+            shipped["seed"] < seeds and shipped["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+        )
+        return {
+            (variant, result["seed"]): result
+            for variant, results in record["networks"].items()
+            if (variant != "sparse-sparse" or there) and recipe.told(variant).items() <= record["recipe"].items()
+            for result in results
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return found if same else {}
+
+
+def _trained(work: Sequence[tuple[Any, ...]], *, jobs: int) -> Results:
+    """What :func:`_train_seed` gives for each of ``work``, ``jobs`` at a time."""
+    if min(jobs, len(work)) <= 1:
+        results = [_train_seed(*arguments) for arguments in work]
+    else:
+        # Not forked: PyTorch's threads would not be there.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            results = list(pool.map(_train_seed, *zip(*work, strict=True)))
+    return {key: result for found in results for key, result in found.items()}
+
+
+def _train_seed(
+    variants: Sequence[Variant], seed: int, data: Data, recipe: SpeechRecipe, cache: Path, source: str
+) -> Results:
+    """The ``variants`` of one seed, trained and measured; the dense network is trained as the teacher in any case."""
+    options: dict[str, Any] = {"seed": seed, "cache": cache, "progress": _progress(seed)}
+    found: Results = {}
+    dense = train_float("dense", data, recipe, **options)
+    for variant in variants:
+        teacher = None if variant == "dense" else dense
+        floating = dense if teacher is None else train_float(variant, data, recipe, **options, teacher=teacher)
+        quantised = train_quantised(floating, variant, data, recipe, **options, teacher=teacher)
+        found[variant, seed] = _measured(variant, seed, (floating, quantised), data, cache, source)
+        say(f"seed {seed}, {variant}: integers {found[variant, seed]['integer']['validation']:.2%} on validation")
+    return found
 
 
 def _progress(seed: int) -> Any:

@@ -23,6 +23,7 @@ class _KWinnersBase(nn.Module):
         boost_strength: float,
         boost_strength_factor: float,
         duty_cycle_momentum: float,
+        gradient_leak: float,
         device: Any,
         dtype: Any,
     ) -> None:
@@ -35,12 +36,15 @@ class _KWinnersBase(nn.Module):
             raise ValueError(f"boost_strength_factor must be 0..1, not {boost_strength_factor!r}")
         if not 0 < duty_cycle_momentum <= 1:
             raise ValueError(f"duty_cycle_momentum must be above 0 and at most 1, not {duty_cycle_momentum!r}")
+        if not 0 <= gradient_leak <= 1:
+            raise ValueError(f"gradient_leak must be 0..1, not {gradient_leak!r}")
         self.units = units
         self.k = k
         #: How many win now; ``k`` unless :func:`narrow_winners` says otherwise.
         self.winners = k
         self.boost_strength_factor = boost_strength_factor
         self.duty_cycle_momentum = duty_cycle_momentum
+        self.gradient_leak = gradient_leak
         # Buffers: training that was stopped and goes on from a state_dict boosts as it did.
         self.register_buffer("duty_cycle", torch.full((units,), k / units, device=device, dtype=dtype))
         self.register_buffer("boost_strength", torch.tensor(float(boost_strength), device=device, dtype=dtype))
@@ -64,6 +68,10 @@ class _KWinnersBase(nn.Module):
         chosen = (above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room))).to(value.dtype)
         if self.training:
             self._count(chosen * (value.detach() > 0))
+            if self.gradient_leak:
+                # Adds 0: what lost takes part in the gradient only.
+                leak = value * (1 - chosen) * self.gradient_leak
+                return value * chosen + (leak - leak.detach())
         return value * chosen
 
     @torch.no_grad()
@@ -111,6 +119,9 @@ class KWinners2d(_KWinnersBase):
         What :meth:`update_boost_strength` multiplies it by (``model.apply(update_boost_strength)``).
     duty_cycle_momentum : float
         Weight of the newest batch in the running duty cycle.
+    gradient_leak : float
+        In training only: the share (0..1) of the gradient that reaches what lost, so that it can learn to win. 0 is
+        the published layer.
     device, dtype
         Of the buffers ``duty_cycle`` and ``boost_strength``.
 
@@ -125,10 +136,13 @@ class KWinners2d(_KWinnersBase):
         *,
         boost_strength_factor: float = 1.0,
         duty_cycle_momentum: float = 0.02,
+        gradient_leak: float = 0.0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(channels, k, boost_strength, boost_strength_factor, duty_cycle_momentum, device, dtype)
+        super().__init__(
+            channels, k, boost_strength, boost_strength_factor, duty_cycle_momentum, gradient_leak, device, dtype
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim != 4 or input.shape[1] != self.units:
@@ -152,10 +166,13 @@ class KWinners(_KWinnersBase):
         *,
         boost_strength_factor: float = 1.0,
         duty_cycle_momentum: float = 0.02,
+        gradient_leak: float = 0.0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(features, k, boost_strength, boost_strength_factor, duty_cycle_momentum, device, dtype)
+        super().__init__(
+            features, k, boost_strength, boost_strength_factor, duty_cycle_momentum, gradient_leak, device, dtype
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim != 2 or input.shape[1] != self.units:
