@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPOSED", "describe_routed", "find_leaves"]
 
+#: What a path begins or ends at, by the port of an ECP5's slice.
+_PORTS = {
+    "Q": "register",
+    "DI": "register",
+    "M": "register",
+    "CE": "enable of",
+    "LSR": "reset of",
+    "WD": "LUT RAM",
+    "WRE": "write enable of",
+}
 #: Those that only put others together.
 COMPOSED = ("Accelerator", "Chain", "LaneChain", "OwnReset", "ResidualBlock")
 
@@ -64,8 +74,7 @@ def _kind_of(port: str) -> str:
     """What an ECP5's cell with this ``port`` at the end of a path is, or what the port means to it."""
     if re.fullmatch(r"(AD|D[IO]|CE|OCE|WE|RST|CS)[AB]\d*", port):
         return "block RAM"
-    known = {"Q": "register", "DI": "register", "M": "register", "CE": "enable of", "LSR": "reset of", "WD": "LUT RAM"}
-    return known.get(port, f"pin {port} of")
+    return _PORTS.get(port, f"pin {port} of")
 
 
 def _short(cell: str) -> str:

@@ -32,7 +32,7 @@ from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.speech_data import Data, data_digest, read_data
 from cs_hdl.torch.speech_loop import Loop, SpeechRecipe
 from cs_hdl.torch.speech_network import MASKED, begin_as, speech_network
-from cs_hdl.torch.speech_training import float_accuracies, train_float
+from cs_hdl.torch.speech_training import Training, float_accuracies, train_float
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,8 @@ def _run(options: argparse.Namespace) -> None:
     data, name = read_data(options.data)
     recipe = replace(SpeechRecipe(), float_epochs=options.dense_epochs)
     cache = options.cache or options.root / "build" / "train-speech"
-    teacher = train_float("dense", data, recipe, seed=0, cache=cache, progress=_show)
+    training = Training(variant="dense", data=data, recipe=recipe, seed=0, cache=cache, progress=_show)
+    teacher = train_float(training)
     trained = [_entry("dense", teacher, data)]
     for kind in KINDS:
         model = with_masks(teacher, kind, seed=0)

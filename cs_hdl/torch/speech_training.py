@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["float_accuracies", "predict_in_batches", "train_float", "train_linear", "train_quantised"]
+__all__ = ["Training", "float_accuracies", "predict_in_batches", "train_float", "train_linear", "train_quantised"]
 
 #: Changes with whatever changes the results, so that no checkpoint of other code is gone on with.
 _VERSION = "2"
@@ -57,93 +58,83 @@ def train_linear(data: Data, recipe: SpeechRecipe, *, seed: int) -> nn.Sequentia
     return model
 
 
-def train_float(
-    variant: Variant,
-    data: Data,
-    recipe: SpeechRecipe,
-    *,
-    seed: int,
-    cache: Path,
-    progress: Callable[[str, int, int, float], None],
-    teacher: nn.Sequential | None = None,
-) -> nn.Sequential:
-    """The network of ``variant`` in inference mode on the CPU.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Training:
+    """What one training needs: which network, on what, how, and from which ``seed`` on.
 
     A checkpoint below ``cache`` is written after each epoch and gone on with where there is one of the same data,
     recipe, teacher and versions. ``progress`` is called with the phase, its epoch, its number of epochs and the mean
     loss. With a ``teacher``, a dense network, the network begins with what complementary masks can keep of its weights,
     and most of the loss is the distance to its scores.
     """
+
+    variant: Variant
+    data: Data
+    recipe: SpeechRecipe
+    seed: int
+    cache: Path
+    progress: Callable[[str, int, int, float], None]
+    teacher: nn.Sequential | None = None
+
+    @property
+    def gradient_leak(self) -> float:
+        """The recipe's, where there are k-WTAs."""
+        return self.recipe.gradient_leak if self.variant == "sparse-sparse" else 0.0
+
+    def checkpoint(self, phase: str) -> Path:
+        """Where the state of ``phase`` is kept: named by all that its results depend on."""
+        told = self.recipe.told(self.variant)
+        if self.teacher is not None:
+            told |= {"teacher": _weights_digest(self.teacher), "begins": "as the teacher"}
+        key = {
+            "version": _VERSION, "variant": self.variant, "seed": self.seed, "recipe": told,
+            "data": data_digest(self.data), "packages": {package: version(package) for package in _PACKAGES},
+        }  # fmt: skip
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        return self.cache / f"{self.variant}-seed{self.seed}-{digest}-{phase}.pt"
+
+
+def train_float(training: Training) -> nn.Sequential:
+    """The network of ``training`` in inference mode on the CPU."""
     torch.set_num_threads(1)  # sums in one order, whatever the number of cores
+    recipe = training.recipe
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        winners = variant == "sparse-sparse"
+        torch.manual_seed(training.seed)
         model = speech_network(
-            variant, boost_strength=recipe.boost_strength, gradient_leak=recipe.gradient_leak if winners else 0.0
+            training.variant, boost_strength=recipe.boost_strength, gradient_leak=training.gradient_leak
         )
-        epochs = recipe.winners_epochs if winners else recipe.float_epochs
+        epochs = recipe.winners_epochs if training.variant == "sparse-sparse" else recipe.float_epochs
         loop = Loop(
-            model, data, recipe, learning_rate=recipe.learning_rate, epochs=epochs, seed=seed,
-            narrowing_epochs=min(recipe.narrowing_epochs, epochs // 2), teacher=teacher,
+            model, training.data, recipe, learning_rate=recipe.learning_rate, epochs=epochs, seed=training.seed,
+            narrowing_epochs=min(recipe.narrowing_epochs, epochs // 2), teacher=training.teacher,
         )  # fmt: skip
-        path = _checkpoint("float", variant, data, recipe, seed=seed, cache=cache, teacher=teacher)
-        if not loop.load(path) and teacher is not None:
-            begin_as(model, teacher)
-        _fit(loop, path, lambda *rest: progress(f"{variant}, float", *rest))
+        path = training.checkpoint("float")
+        if not loop.load(path) and training.teacher is not None:
+            begin_as(model, training.teacher)
+        _fit(loop, path, lambda *rest: training.progress(f"{training.variant}, float", *rest))
         narrow_winners(model, 1.0)
     return model.cpu().eval()
 
 
-def train_quantised(
-    floating: nn.Sequential,
-    variant: Variant,
-    data: Data,
-    recipe: SpeechRecipe,
-    *,
-    seed: int,
-    cache: Path,
-    progress: Callable[[str, int, int, float], None],
-    teacher: nn.Sequential | None = None,
-) -> nn.Sequential:
-    """What :func:`train_float` gave for the same arguments, its normalisation folded, with weights, biases and
-    activations quantised, and trained on. The arguments, checkpoints and the result are as there."""
+def train_quantised(training: Training, floating: nn.Sequential) -> nn.Sequential:
+    """``floating``, which :func:`train_float` gave for the same ``training``, with its normalisation folded and with
+    weights, biases and activations quantised, trained on; in inference mode on the CPU."""
     torch.set_num_threads(1)
+    recipe, clips = training.recipe, training.data.train[0]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        quantised = fold_batch_norm(_copy(floating, variant, recipe))
-        clips = as_tensor(data.train[0][:: max(1, len(data.train[0]) // recipe.calibration_clips)]).float()
-        calibrate(quantised, clips, quantile=1 - recipe.cut)
+        torch.manual_seed(training.seed)
+        quantised = fold_batch_norm(_copy(floating, training))
+        some = as_tensor(clips[:: max(1, len(clips) // recipe.calibration_clips)]).float()
+        calibrate(quantised, some, quantile=1 - recipe.cut)
         loop = Loop(
-            quantised, data, recipe,
-            learning_rate=recipe.quantised_learning_rate, epochs=recipe.quantised_epochs, seed=seed + 1_000_000,
-            teacher=teacher,
+            quantised, training.data, recipe,
+            learning_rate=recipe.quantised_learning_rate, epochs=recipe.quantised_epochs,
+            seed=training.seed + 1_000_000, teacher=training.teacher,
         )  # fmt: skip
-        path = _checkpoint("quantised", variant, data, recipe, seed=seed, cache=cache, teacher=teacher)
+        path = training.checkpoint("quantised")
         loop.load(path)
-        _fit(loop, path, lambda *rest: progress(f"{variant}, quantised", *rest))
+        _fit(loop, path, lambda *rest: training.progress(f"{training.variant}, quantised", *rest))
     return quantised.cpu().eval()
-
-
-def _checkpoint(
-    phase: str,
-    variant: Variant,
-    data: Data,
-    recipe: SpeechRecipe,
-    *,
-    seed: int,
-    cache: Path,
-    teacher: nn.Sequential | None,
-) -> Path:
-    """Where the state of a training is kept: named by all that its results depend on."""
-    told = recipe.told(variant)
-    if teacher is not None:
-        told |= {"teacher": _weights_digest(teacher), "begins": "as the teacher"}
-    key = {
-        "version": _VERSION, "variant": variant, "seed": seed, "recipe": told, "data": data_digest(data),
-        "packages": {package: version(package) for package in _PACKAGES},
-    }  # fmt: skip
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    return cache / f"{variant}-seed{seed}-{digest}-{phase}.pt"
 
 
 def _weights_digest(model: nn.Module) -> str:
@@ -154,9 +145,9 @@ def _weights_digest(model: nn.Module) -> str:
     return total.hexdigest()
 
 
-def _copy(model: nn.Sequential, variant: Variant, recipe: SpeechRecipe) -> nn.Sequential:
+def _copy(model: nn.Sequential, training: Training) -> nn.Sequential:
     """A second network with the same weights, without boosting."""
-    copy = speech_network(variant, gradient_leak=recipe.gradient_leak)
+    copy = speech_network(training.variant, gradient_leak=training.gradient_leak)
     state = {name: value for name, value in model.state_dict().items() if not name.endswith("boost_strength")}
     copy.load_state_dict(state, strict=False)
     return copy

@@ -41,7 +41,7 @@ from cs_hdl.torch.speech_data import MEASURED, Data, data_digest, read_data
 from cs_hdl.torch.speech_loop import SpeechRecipe
 from cs_hdl.torch.speech_network import INPUT_SHAPE, VARIANTS, Variant
 from cs_hdl.torch.speech_tables import with_tables
-from cs_hdl.torch.speech_training import float_accuracies, train_float, train_linear, train_quantised
+from cs_hdl.torch.speech_training import Training, float_accuracies, train_float, train_linear, train_quantised
 from cs_hdl.torch.to_integer import integer_network
 
 if TYPE_CHECKING:
@@ -184,13 +184,13 @@ def _train_seed(
     variants: Sequence[Variant], seed: int, data: Data, recipe: SpeechRecipe, cache: Path, source: str
 ) -> Results:
     """The ``variants`` of one seed, trained and measured; the dense network is trained as the teacher in any case."""
-    options: dict[str, Any] = {"seed": seed, "cache": cache, "progress": _progress(seed)}
+    whole = Training(variant="dense", data=data, recipe=recipe, seed=seed, cache=cache, progress=_progress(seed))
     found: Results = {}
-    dense = train_float("dense", data, recipe, **options)
+    dense = train_float(whole)
     for variant in variants:
-        teacher = None if variant == "dense" else dense
-        floating = dense if teacher is None else train_float(variant, data, recipe, **options, teacher=teacher)
-        quantised = train_quantised(floating, variant, data, recipe, **options, teacher=teacher)
+        training = whole if variant == "dense" else replace(whole, variant=variant, teacher=dense)
+        floating = dense if variant == "dense" else train_float(training)
+        quantised = train_quantised(training, floating)
         found[variant, seed] = _measured(variant, seed, (floating, quantised), data, cache, source)
         say(f"seed {seed}, {variant}: integers {found[variant, seed]['integer']['validation']:.2%} on validation")
     return found
