@@ -13,7 +13,7 @@ import pytest
 from amaranth.lib import wiring
 
 import cs_hdl.rtl
-from cs_hdl.build.alone import wrapped
+from cs_hdl.build.alone import GOAL_MHZ, wrapped
 from cs_hdl.cli import run
 from cs_hdl.commands.benchmark import plan_entry
 from cs_hdl.errors import InputError, ToolError
@@ -95,14 +95,33 @@ def test_a_check_fails_where_the_record_is_better(tmp_path, capsys):
     assert json.loads(path.read_text()) == better  # a check writes nothing
 
 
-def test_every_component_of_rtl_is_among_the_leaves():
-    found = {type(leaf).__name__ for leaf in find_leaves({e.name: plan_entry(e) for e in LEAF_DESIGNS}).values()}
+@pytest.fixture(scope="module")
+def leaves():
+    return find_leaves({e.name: plan_entry(e) for e in LEAF_DESIGNS})
+
+
+def test_every_component_of_rtl_is_among_the_leaves(leaves):
+    found = {type(leaf).__name__ for leaf in leaves.values()}
     components = set()
     for module in pkgutil.walk_packages(cs_hdl.rtl.__path__, "cs_hdl.rtl."):
         for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if issubclass(member, wiring.Component) and member.__module__ == module.name:
                 components.add(member.__name__)
     assert components - set(COMPOSED) == found
+
+
+def test_every_leaf_is_routed_and_what_is_slow_has_its_reason_written_down(leaves):
+    record = {leaf["name"]: leaf for leaf in json.loads(RECORD.read_text())["leaves"]}
+    assert record.keys() == leaves.keys()
+    reasons = (
+        Path("docs/decisions.md").read_text().partition("**Clocks of these leaves alone**")[2].partition("\n\n**")[0]
+    )
+    for name, leaf in record.items():
+        if leaf["fmax_mhz"] < GOAL_MHZ:
+            assert {"from", "to", "steps", "ns"} == leaf["slowest_path"].keys()
+            assert name.partition(",")[0] in reasons, (
+                f"docs/decisions.md does not say why {name} is below {GOAL_MHZ} MHz"
+            )
 
 
 def test_a_wrapped_module_has_four_pins_and_registers_at_every_port():
