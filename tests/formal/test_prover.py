@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import prover
@@ -12,7 +13,7 @@ import test_sorting_proof
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from prover import Proof, Refuted, prove
+from prover import Proof, Refuted, Undecided, prove
 from streams import StreamHarness
 from test_stream_rules import queue
 
@@ -145,3 +146,19 @@ def test_a_proof_that_ends_in_an_error_is_none(tmp_path):
     harness = StreamHarness(Queue(layout=values_layout("uint8", 1), depth=1), queue(1).contract)
     with pytest.raises(RuntimeError, match="neither proven nor refuted"):
         prove(harness, harness.ports, tmp_path, name="planted", proof=Proof(depth=3, engine="smtbmc nosuchsolver"))
+
+
+def test_a_proof_that_takes_too_long_is_none_and_its_programs_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("CS_HDL_PROOF_SECONDS", "1")
+    folder = tmp_path / "proof that takes too long"
+    with pytest.raises(Undecided, match="neither proven nor refuted in 1 s"):
+        test_sorting_proof.prove_position(folder, channels=16, winners=8, bits=2, highest=2)
+    left = [path for path in Path("/proc").glob("[0-9]*/cwd") if folder.name in _link(path)]
+    assert not left
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:  # it ended meanwhile, or is nobody's business
+        return ""
