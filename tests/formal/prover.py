@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -42,8 +43,8 @@ __all__ = [
 _STARTED = "proof_started"
 #: Yosys's cell for it; Amaranth takes the name for a module of a user's.
 _ANY_CONSTANT = "$anyconst"
-#: Seconds that a proof may take, unless the environment says otherwise; and those that its programs have to end.
-_SECONDS, _SECONDS_VARIABLE, _GRACE = 900, "CS_HDL_PROOF_SECONDS", 30
+#: Seconds of processor time that each program of a proof may take, unless the environment says otherwise.
+_SECONDS, _SECONDS_VARIABLE = 900, "CS_HDL_PROOF_SECONDS"
 
 
 class Refuted(AssertionError):
@@ -176,9 +177,13 @@ def prove(harness: Any, ports: Iterable[Any], folder: Path, *, name: str, proof:
 
 
 def _run(command: list[str], folder: Path, name: str) -> str:
-    """Run SymbiYosys in ``folder``; gives its log, which is kept as ``proof.log``. Undecided after its time."""
+    """Run SymbiYosys in ``folder``; gives its log, which is kept as ``proof.log``. Undecided after its time.
+
+    That is processor time, which is the same beside other work.
+    """
     seconds = int(os.environ.get(_SECONDS_VARIABLE, _SECONDS))
-    with subprocess.Popen(
+    before = _spent()
+    result = subprocess.run(
         command,
         cwd=folder,
         env=os.environ | {"PYTHONHASHSEED": "0", "PATH": _path()},
@@ -186,27 +191,27 @@ def _run(command: list[str], folder: Path, name: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    ) as process:
-        late = False
-        try:
-            log, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            late = True
-            # Not killed: asked to end it ends its engines, which are in process groups of their own.
-            process.terminate()
-            log, _ = process.communicate(timeout=_GRACE)
-        except BaseException:
-            process.terminate()
-            raise
+        check=False,
+        # For each of its programs: the engine is ended by its signal, SymbiYosys reports an error.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5)),
+    )
+    log = result.stdout
     (folder / "proof.log").write_text(log)
-    if late:
+    if not re.search(r"DONE \((PASS|FAIL),", log) and _spent() - before >= seconds:
         said = next(
             (line for line in reversed(log.splitlines()) if re.search(r"engine_\d+: +(\d|##)", line)), "nothing"
         )
         raise Undecided(
-            f"{name}: neither proven nor refuted in {seconds} s ({_SECONDS_VARIABLE}); last said: {said.strip()}"
+            f"{name}: neither proven nor refuted in {seconds} s of processor time ({_SECONDS_VARIABLE}); "
+            f"last said: {said.strip()}"
         )
     return log
+
+
+def _spent() -> float:
+    """Seconds of processor time of all programs that were started and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def combinational_inputs(dut: Any, inputs: dict[str, Any], output: Any, folder: Path) -> set[str]:
