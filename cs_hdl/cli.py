@@ -26,11 +26,10 @@ from cs_hdl.commands.report import report
 from cs_hdl.commands.run import run as run_board
 from cs_hdl.commands.simulate import simulate
 from cs_hdl.commands.sweep import sweep
-from cs_hdl.errors import CsHdlError
+from cs_hdl.errors import INTERRUPTED, CsHdlError
 
 __all__ = ["app", "main", "run"]
 
-_INTERRUPTED = 130
 _EPILOG = "Exit codes: 0 done, 1 the result is wrong, 2 wrong input or options, 3 a tool is missing or failed."
 
 app = typer.Typer(
@@ -77,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     except CsHdlError as error:
         return _fail(str(error), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", _INTERRUPTED, as_json=as_json)
+        return _fail("interrupted", INTERRUPTED, as_json=as_json)
     except Exception as error:
         # What typer finds wrong with the options; its classes moved between its versions.
         if not hasattr(error, "format_message"):

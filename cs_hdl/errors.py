@@ -1,6 +1,9 @@
 """The error classes of cs-hdl. The command line catches :class:`CsHdlError`, once."""
 
-__all__ = ["CsHdlError", "InputError", "ResultError", "ToolError"]
+__all__ = ["INTERRUPTED", "CsHdlError", "InputError", "ResultError", "ToolError"]
+
+#: The exit code after Ctrl-C, as a shell has it for SIGINT.
+INTERRUPTED = 130
 
 
 class CsHdlError(Exception):

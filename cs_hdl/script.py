@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from cs_hdl.errors import CsHdlError
+from cs_hdl.errors import INTERRUPTED, CsHdlError
 
 __all__ = ["run_script", "say", "say_passing"]
 
@@ -19,6 +19,9 @@ def run_script(name: str, work: Callable[[], object]) -> int:
     except CsHdlError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +133,30 @@ def test_the_command(
     record_file.unlink()
     assert main([*two, "--jobs", "2"]) == 0
     assert json.loads(record_file.read_text())["networks"] == networks
+
+
+def test_ctrl_c_is_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "speech.md").write_text(f"{BEGIN}\n{END}\n")
+    command = [sys.executable, "-m", "cs_hdl.torch.train_speech", str(folder), "--root", str(tmp_path), "--jobs", "2"]
+    with subprocess.Popen(
+        [*command, "--epochs", "100000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # (ignored in what a shell has in the background)
+    ) as process:
+        assert process.stderr is not None
+        said = [next(line for line in process.stderr if "epoch" in line)]
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        said += process.stderr.readlines()
+    assert process.returncode == 130
+    assert said[-1] == "scripts/train-speech: interrupted\n" and not any("Traceback" in line for line in said)
 
 
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import signal
 import statistics
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -174,9 +176,15 @@ def _trained(work: Sequence[tuple[Any, ...]], *, jobs: int) -> Results:
     if min(jobs, len(work)) <= 1:
         results = [_train_seed(*arguments) for arguments in work]
     else:
-        # Not forked: PyTorch's threads would not be there.
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            results = list(pool.map(_train_seed, *zip(*work, strict=True)))
+        # Not forked: PyTorch's threads would not be there. Ctrl-C ends them without a word; their checkpoints stay.
+        quiet = (signal.SIGINT, signal.SIG_DFL)
+        with ProcessPoolExecutor(
+            jobs, mp_context=get_context("spawn"), initializer=signal.signal, initargs=quiet
+        ) as pool:
+            try:
+                results = list(pool.map(_train_seed, *zip(*work, strict=True)))
+            except BrokenProcessPool:
+                raise ResultError("a process that trained was ended; run it again to go on") from None
     return {key: result for found in results for key, result in found.items()}
 
 
