@@ -135,9 +135,7 @@ def test_the_command(
     assert json.loads(record_file.read_text())["networks"] == networks
 
 
-def test_ctrl_c_is_one_line(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_ctrl_c_is_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "speech.md").write_text(f"{BEGIN}\n{END}\n")
@@ -147,9 +145,8 @@ def test_ctrl_c_is_one_line(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # (ignored in what a shell has in the background)
+        # A shell has SIGINT ignored in what it runs in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stderr is not None
         said = [next(line for line in process.stderr if "epoch" in line)]

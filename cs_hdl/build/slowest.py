@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cs_hdl.files import write_aside
 
-__all__ = ["PathPart", "condense_timings", "critical_path", "net_of"]
+__all__ = ["PathPart", "condense_timings", "critical_path", "delay_by_kind", "net_of"]
 
 #: The stage of a cell: the first part of its name within the accelerator.
 _STAGE = re.compile(r"(?:^|\.)accelerator\.(\w+)\.")
@@ -50,6 +50,14 @@ def critical_path(report: Mapping[str, Any], clock: str) -> tuple[PathPart, ...]
                 for part in entry["path"]
             )
     return ()
+
+
+def delay_by_kind(path: Iterable[PathPart]) -> dict[str, float]:
+    """Nanoseconds of ``path`` by kind, in the order in which the kinds come."""
+    found: dict[str, float] = {}
+    for part in path:
+        found[part.kind] = found.get(part.kind, 0.0) + part.delay_ns
+    return found
 
 
 def net_of(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cs_hdl.board.catalogue import device_limits, find_board
 from cs_hdl.build.alone import Cells
 from cs_hdl.build.cache import digest_of
-from cs_hdl.build.slowest import critical_path
+from cs_hdl.build.slowest import PathPart, critical_path, delay_by_kind
 from cs_hdl.emit.design import check_design
 from cs_hdl.errors import InputError, ToolError
 from cs_hdl.estimate.by_layer import cells_by_layer
@@ -26,27 +26,30 @@ if TYPE_CHECKING:
     from cs_hdl.plan.plan import Plan
     from cs_hdl.report.occupancy import StageActivity
 
-__all__ = ["BuildFacts", "DesignFacts", "gather"]
+__all__ = ["BuildFacts", "DesignFacts", "gather", "kind_in_words"]
 
 _AGAIN = "make it again"
 #: Shares of a critical path that nextpnr tells apart, in our words.
 _PATH_KINDS = {"clk-to-q": "register or memory", "logic": "logic", "setup": "set-up", "routing": "wire"}
 
 
+def kind_in_words(kind: str) -> str:
+    """What we call nextpnr's ``kind`` of a part of a path."""
+    return _PATH_KINDS.get(kind, kind)
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildFacts:
-    """A bitstream's ``report.json`` and the parts of its slowest path: (kind, from, to, ns)."""
+    """A bitstream's ``report.json`` and the parts of its slowest path."""
 
     report: dict[str, Any]
-    path: tuple[tuple[str, str, str, float], ...]
+    path: tuple[PathPart, ...]
 
     @property
     def path_kinds(self) -> dict[str, float]:
-        """Nanoseconds by kind."""
-        found = dict.fromkeys(_PATH_KINDS.values(), 0.0)
-        for kind, _, _, delay in self.path:
-            found[kind] = found.get(kind, 0.0) + delay
-        return {kind: round(delay, 2) for kind, delay in found.items() if delay}
+        """Nanoseconds by kind, in our words."""
+        found = dict.fromkeys(_PATH_KINDS, 0.0) | delay_by_kind(self.path)
+        return {kind_in_words(kind): round(delay, 2) for kind, delay in found.items() if delay}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -162,7 +165,7 @@ def _builds(folder: Path, notes: list[str]) -> list[BuildFacts]:
     return found
 
 
-def _critical_path(path: Path, report: Mapping[str, Any]) -> tuple[tuple[str, str, str, float], ...]:
+def _critical_path(path: Path, report: Mapping[str, Any]) -> tuple[PathPart, ...]:
     """The slowest path of the design's clock in nextpnr's report; nothing where that is absent."""
     content = read_record(path, again=_AGAIN)
     try:
@@ -171,9 +174,6 @@ def _critical_path(path: Path, report: Mapping[str, Any]) -> tuple[tuple[str, st
         # The clock is known by its Fmax.
         clocks = content["fmax"]
         clock = min(clocks, key=lambda name: abs(clocks[name]["achieved"] - report["fmax_mhz"]))
-        return tuple(
-            (_PATH_KINDS.get(part.kind, part.kind), *part.cells, part.delay_ns)
-            for part in critical_path(content, clock)
-        )
+        return critical_path(content, clock)
     except (KeyError, TypeError, ValueError):
         return ()  # (Another version of nextpnr; the page can do without.)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cs_hdl.report.design_facts import kind_in_words
 from cs_hdl.report.drawings import kernel_colour, packed_set, tensor_glyph, time_strip
 
 if TYPE_CHECKING:
@@ -214,19 +215,20 @@ def build_section(build: BuildFacts) -> dict[str, Any]:
         f"Fmax {report['fmax_mhz']:.1f} MHz after routing; the bitstream's clock is {report['clock_mhz']:.1f} MHz: "
         f"timing {met}, {report.get('words_per_second', 0):,.0f} words/s. Seed {report.get('seed', '?')}."
     )
-    total = sum(delay for *_, delay in build.path)
+    total = sum(part.delay_ns for part in build.path)
     kinds = build.path_kinds
     wires = kinds.get("wire", 0.0)
-    ends = f"from {build.path[0][1]} to {build.path[-1][2]}" if build.path else ""
+    ends = f"from {build.path[0].cells[0]} to {build.path[-1].cells[1]}" if build.path else ""
     return {
         "name": f"{report['board']}, {report['device']}",
         "text": text,
         "path_ns": f"{total:.2f}",
         "path_text": f"{wires / total:.0%} of it wire, {ends}:" if total else "",
         "path": [
-            {"kind": kind.split()[0], "title": f"{kind}, {delay:.2f} ns: {start} to {end}",
-             "width": round(100 * delay / total, 3)}
-            for kind, start, end, delay in build.path if delay and total
+            {"kind": kind_in_words(part.kind).split()[0],
+             "title": f"{kind_in_words(part.kind)}, {part.delay_ns:.2f} ns: {part.cells[0]} to {part.cells[1]}",
+             "width": round(100 * part.delay_ns / total, 3)}
+            for part in build.path if part.delay_ns and total
         ],
         "kinds": [{"kind": kind.split()[0], "name": kind, "ns": f"{delay:.2f}"} for kind, delay in kinds.items()],
     }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from amaranth.hdl import Module, UnusedElaboratable
 
 from cs_hdl.build.alone import GOAL_MHZ
+from cs_hdl.build.slowest import delay_by_kind
 from cs_hdl.rtl.accelerator import Accelerator
 
 if TYPE_CHECKING:
@@ -57,15 +58,12 @@ def describe_routed(routed: Routed) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"fmax_mhz": routed.fmax_mhz}
     if routed.fmax_mhz < GOAL_MHZ and routed.path:
-        ns: dict[str, float] = {}
-        for part in routed.path:
-            ns[part.kind] = ns.get(part.kind, 0.0) + part.delay_ns
         first, last = routed.path[0], routed.path[-1]
         found["slowest_path"] = {
             "from": f"{_kind_of(first.ports[0])} {_short(first.cells[0])}",
             "to": f"{_kind_of(last.ports[1])} {_short(last.cells[1])}",
             "steps": sum(part.kind == "logic" for part in routed.path),
-            "ns": {kind: round(total, 2) for kind, total in ns.items()},
+            "ns": {kind: round(ns, 2) for kind, ns in delay_by_kind(routed.path).items()},
         }
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MEASURED", "Data", "as_tensor", "data_digest", "read_data"]
+__all__ = ["MEASURED", "Data", "as_tensor", "read_data"]
 
 #: The splits that accuracies are told of.
 MEASURED: tuple[SpeechSplit, ...] = ("validation", "test")
@@ -32,19 +33,19 @@ class Data:
     validation: tuple[NDArray[np.uint8], NDArray[np.int64]]
     test: tuple[NDArray[np.uint8], NDArray[np.int64]]
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all features and labels."""
+        total = hashlib.sha256()
+        for images, labels in (self.train, self.validation, self.test):
+            total.update(images.tobytes() + labels.tobytes())
+        return total.hexdigest()
+
 
 def read_data(folder: Path) -> tuple[Data, str]:
     """The splits of a Speech Commands folder, and what the data are called. Errors as of load_labelled."""
     splits = {split: load_labelled(str(folder), split=split) for split in get_args(SpeechSplit)}
     return Data(**{split: (found.words, found.labels) for split, found in splits.items()}), splits["test"].name
-
-
-def data_digest(data: Data) -> str:
-    """SHA-256 over all features and labels."""
-    total = hashlib.sha256()
-    for images, labels in (data.train, data.validation, data.test):
-        total.update(images.tobytes() + labels.tobytes())
-    return total.hexdigest()
 
 
 def as_tensor(images: NDArray[np.uint8]) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cs_hdl.files import write_aside
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.speech_data import Data, as_tensor
-from cs_hdl.torch.training import predict, taught_loss
+from cs_hdl.torch.training import Teaching, predict, taught_loss
 from cs_hdl.torch.winners import narrow_winners, update_boost_strength
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["Loop", "SpeechRecipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechRecipe:
+class SpeechRecipe(Teaching):
     """How the networks are trained; all variants alike, but that sparse ones have a dense one as their teacher, and
     that what concerns k-WTAs concerns only the one that has them.
 
@@ -45,9 +45,6 @@ class SpeechRecipe:
     gradient_leak: float = 0.3
     #: Epochs in float in which the k-WTAs are narrowed from all of their units to k.
     narrowing_epochs: int = 4
-    #: Softening of the teacher's scores, and the share of the loss that follows the teacher.
-    temperature: float = 2.0
-    distillation: float = 0.9
     #: The most that features are moved, in frames and in mel bands, and made louder or quieter (0..255).
     shift_frames: int = 3
     shift_bands: int = 1

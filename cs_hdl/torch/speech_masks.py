@@ -29,7 +29,7 @@ from cs_hdl.files import write_aside
 from cs_hdl.script import run_script, say, say_passing
 from cs_hdl.studies.masks import largest_of_each, packing, random_mask
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
-from cs_hdl.torch.speech_data import Data, data_digest, read_data
+from cs_hdl.torch.speech_data import Data, read_data
 from cs_hdl.torch.speech_loop import Loop, SpeechRecipe
 from cs_hdl.torch.speech_network import MASKED, begin_as, speech_network
 from cs_hdl.torch.speech_training import Training, float_accuracies, train_float
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
     record = {
         "command": f"{COMMAND} {options.data.name} --epochs {options.epochs} --dense-epochs {options.dense_epochs}",
         "data": name,
-        "digest_of_features": data_digest(data),
+        "digest_of_features": data.digest,
         "epochs": options.epochs,
         "layers": list(MASKED),
         "trained": trained,

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from cs_hdl.report.comparison import accuracy
-from cs_hdl.torch.speech_data import MEASURED, Data, as_tensor, data_digest
+from cs_hdl.torch.speech_data import MEASURED, Data, as_tensor
 from cs_hdl.torch.speech_loop import Loop, SpeechRecipe
 from cs_hdl.torch.speech_network import Variant, begin_as, linear_classifier, speech_network
 from cs_hdl.torch.training import calibrate, fold_batch_norm
@@ -76,11 +76,6 @@ class Training:
     progress: Callable[[str, int, int, float], None]
     teacher: nn.Sequential | None = None
 
-    @property
-    def gradient_leak(self) -> float:
-        """The recipe's, where there are k-WTAs."""
-        return self.recipe.gradient_leak if self.variant == "sparse-sparse" else 0.0
-
     def checkpoint(self, phase: str) -> Path:
         """Where the state of ``phase`` is kept: named by all that its results depend on."""
         told = self.recipe.told(self.variant)
@@ -88,7 +83,7 @@ class Training:
             told |= {"teacher": _weights_digest(self.teacher), "begins": "as the teacher"}
         key = {
             "version": _VERSION, "variant": self.variant, "seed": self.seed, "recipe": told,
-            "data": data_digest(self.data), "packages": {package: version(package) for package in _PACKAGES},
+            "data": self.data.digest, "packages": {package: version(package) for package in _PACKAGES},
         }  # fmt: skip
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         return self.cache / f"{self.variant}-seed{self.seed}-{digest}-{phase}.pt"
@@ -101,7 +96,7 @@ def train_float(training: Training) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         model = speech_network(
-            training.variant, boost_strength=recipe.boost_strength, gradient_leak=training.gradient_leak
+            training.variant, boost_strength=recipe.boost_strength, gradient_leak=recipe.gradient_leak
         )
         epochs = recipe.winners_epochs if training.variant == "sparse-sparse" else recipe.float_epochs
         loop = Loop(
@@ -147,7 +142,7 @@ def _weights_digest(model: nn.Module) -> str:
 
 def _copy(model: nn.Sequential, training: Training) -> nn.Sequential:
     """A second network with the same weights, without boosting."""
-    copy = speech_network(training.variant, gradient_leak=training.gradient_leak)
+    copy = speech_network(training.variant, gradient_leak=training.recipe.gradient_leak)
     state = {name: value for name, value in model.state_dict().items() if not name.endswith("boost_strength")}
     copy.load_state_dict(state, strict=False)
     return copy

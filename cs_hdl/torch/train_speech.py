@@ -39,7 +39,7 @@ from cs_hdl.report.comparison import accuracy
 from cs_hdl.report.oracle import run_onnxruntime
 from cs_hdl.script import run_script, say, say_passing
 from cs_hdl.torch.onnx_export import to_onnx
-from cs_hdl.torch.speech_data import MEASURED, Data, data_digest, read_data
+from cs_hdl.torch.speech_data import MEASURED, Data, read_data
 from cs_hdl.torch.speech_loop import SpeechRecipe
 from cs_hdl.torch.speech_network import INPUT_SHAPE, VARIANTS, Variant
 from cs_hdl.torch.speech_tables import with_tables
@@ -98,8 +98,7 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
     synthetic = name.startswith("synthetic")
     source = "SYNTHETIC speech (eSpeak NG), not on recordings" if synthetic else f"the speech of {options.data.name}"
     model, record_file = root / "cs_hdl" / "models" / f"{NAME}.onnx", root / "docs" / "results" / "speech-training.json"
-    digest = data_digest(data)
-    known = _on_record(record_file, model, digest, recipe, options.seeds)
+    known = _on_record(record_file, model, data.digest, recipe, options.seeds)
     work = []
     for seed in range(options.seeds):
         missing = tuple(variant for variant in options.variants if (variant, seed) not in known)
@@ -124,7 +123,7 @@ def _run(options: argparse.Namespace, recipe: SpeechRecipe) -> None:
             if synthetic
             else "Speech Commands folder",
             "made_by": _maker(options.data),
-            "digest_of_features": digest,
+            "digest_of_features": data.digest,
             "clips": {split: len(getattr(data, split)[1]) for split in get_args(SpeechSplit)},
         },
         "versions": {package: version(package) for package in _PACKAGES},
@@ -199,7 +198,7 @@ def _train_seed(
         training = whole if variant == "dense" else replace(whole, variant=variant, teacher=dense)
         floating = dense if variant == "dense" else train_float(training)
         quantised = train_quantised(training, floating)
-        found[variant, seed] = _measured(variant, seed, (floating, quantised), data, cache, source)
+        found[variant, seed] = _measured(training, floating, quantised, source)
         say(f"seed {seed}, {variant}: integers {found[variant, seed]['integer']['validation']:.2%} on validation")
     return found
 
@@ -214,11 +213,9 @@ def _progress(seed: int) -> Any:
     return show
 
 
-def _measured(
-    variant: Variant, seed: int, networks: tuple[nn.Sequential, nn.Sequential], data: Data, cache: Path, source: str
-) -> dict[str, Any]:
+def _measured(training: Training, floating: nn.Sequential, quantised: nn.Sequential, source: str) -> dict[str, Any]:
     """Accuracies (0..1) of float and integers by split, weights of each layer, and the ONNX file's bytes."""
-    floating, quantised = networks
+    variant, seed, data = training.variant, training.seed, training.data
     network = integer_network(quantised, name=NAME, input_shape=INPUT_SHAPE)
     model = to_onnx(
         network,
@@ -227,7 +224,7 @@ def _measured(
         summary=f"speech network of arXiv 2112.13896, {variant}, trained on {source}",
         metadata={"classes": list(CLASSES), "dataset": source},
     ).SerializeToString(deterministic=True)
-    path = cache / f"{variant}-seed{seed}.onnx"
+    path = training.cache / f"{variant}-seed{seed}.onnx"
     write_aside(path, model)
     read = read_onnx_model(path)
     integers = {split: run_dense(read.network, getattr(data, split)[0]) for split in MEASURED}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,7 +24,15 @@ __all__ = ["Recipe", "Teaching", "calibrate", "fold_batch_norm", "predict", "tau
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Teaching:
+    """Of a recipe: softening of the teacher's scores, and the share of the loss that follows the teacher."""
+
+    temperature: float = 2.0
+    distillation: float = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Teaching):
     """How long and how hard to train; the learning rate falls to 0 along a cosine."""
 
     epochs: int
@@ -36,9 +44,6 @@ class Recipe:
     rotation: float = 0.12
     stretch: float = 0.06
     shift: float = 0.5
-    #: Softening of the teacher's scores, and the share of the loss that follows the teacher.
-    temperature: float = 2.0
-    distillation: float = 0.9
 
 
 def to_tensor(images: NDArray[np.uint8]) -> Tensor:
@@ -63,15 +68,6 @@ def _distorted(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Te
     ]
     grid = functional.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
-
-
-class Teaching(Protocol):
-    """Of a recipe: softening of the teacher's scores, and the share of the loss that follows the teacher."""
-
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def distillation(self) -> float: ...
 
 
 def taught_loss(scores: Tensor, target: Tensor, recipe: Teaching, teacher_scores: Tensor | None) -> Tensor:
