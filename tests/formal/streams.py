@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from prover import always, assumed, constant
@@ -25,6 +25,8 @@ __all__ = ["Contract", "StreamHarness", "exactly", "lasting", "outputs_of_follow
 #: ``check(m, inputs, given, number, payload)``: assertions over output beat ``number`` of the followed group, to be
 #: made while ``given`` is high.
 Check = Callable[[Module, Sequence[Any], Value, Value, Any], None]
+#: What a harness claims, see :class:`StreamHarness`.
+Claims = Literal["all", "values", "control", "no end", "no rest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +101,16 @@ def lasting(m: Module, condition: Value, cycles: int, name: str) -> Value:
 class StreamHarness(Elaboratable):
     """``dut`` (ports ``i`` and ``o``) between a producer and a consumer that do whatever the rules allow.
 
-    With ``reach`` it claims, wrongly, that no group ever comes to its end: refuted, where a bound is long enough for
-    the proof to say anything.
+    ``claims`` says which of the rules are asserted: ``all``; ``values``, those over what a beat holds; ``control``, the
+    others, which are decided far sooner, so that they can be looked at over more cycles. Or a wrong one in place of
+    all, which is refuted where a bound is long enough for a proof to say anything: ``no end``, that no group comes to
+    its end; ``no rest``, that ``drain`` cycles of rest never follow one (without them nothing is said to be lost).
     """
 
-    def __init__(self, dut: Any, contract: Contract, *, reach: bool = False) -> None:
-        self._dut, self._contract, self._reach = dut, contract, reach
+    def __init__(self, dut: Any, contract: Contract, *, claims: Claims = "all") -> None:
+        self._dut, self._contract, self._claims = dut, contract, claims
         self._follow = Signal(name="follow")
+        self._rested = Signal(name="rested")
         width = len(Value.cast(dut.i.payload))
         self._free = (
             Signal(width, name="free") if contract.bits == 8 else Signal(width // 8 * contract.bits, name="free")
@@ -127,7 +132,8 @@ class StreamHarness(Elaboratable):
         taken, given = Signal(), Signal()
         m.d.comb += [taken.eq(dut.i.valid & dut.i.ready), given.eq(dut.o.valid & dut.o.ready)]
         unchanging(m, dut.i.valid, dut.i.ready, dut.i.payload, say=assumed)
-        unchanging(m, dut.o.valid, dut.o.ready, dut.o.payload, say=self._claim)
+        if self._claims in ("all", "values"):
+            unchanging(m, dut.o.valid, dut.o.ready, dut.o.payload, say=always)
         in_beat = Signal(range(max(2, contract.in_beats)))
         with m.If(taken):
             m.d.sync += in_beat.eq(Mux(in_beat == contract.in_beats - 1, 0, in_beat + 1))
@@ -141,8 +147,8 @@ class StreamHarness(Elaboratable):
         return m
 
     def _claim(self, condition: Any) -> Any:
-        """The assertion of ``condition``, unless only the end of a group is looked for."""
-        return assumed(Const(1)) if self._reach else always(condition, up=1)
+        """The assertion of ``condition``, a rule of control."""
+        return always(condition, up=1) if self._claims in ("all", "control") else assumed(Const(1))
 
     def _followed(self, m: Module, *, taken: Value, given: Value, begun: Value, in_beat: Value, owed: Value) -> None:
         """The group that is followed: its input is an unknown constant, its output is looked at."""
@@ -162,14 +168,20 @@ class StreamHarness(Elaboratable):
         number, mine = outputs_of_followed(
             m, start=start, started=started, owed=owed, given=given, beats=contract.out_beats
         )
-        if self._reach:
-            m.d.comb += always(number != contract.out_beats)
-            return
-        contract.check(m, inputs, mine, number, dut.o.payload)
+        match self._claims:
+            case "all" | "values":
+                contract.check(m, inputs, mine, number, dut.o.payload)
+            case "no end":
+                m.d.comb += always(number != contract.out_beats)
+            case "no rest":
+                m.d.comb += always(~(self._rested & (number == contract.out_beats)))
+            case "control":
+                pass
 
     def _not_lost(self, m: Module, *, taken: Value, in_beat: Value, owed: Value) -> None:
         dut, drain = self._dut, self._contract.drain
         # A rest between two groups; in the middle of one, nothing can be demanded.
         rests = ~dut.i.valid & dut.o.ready & (in_beat == 0)
-        m.d.comb += self._claim(~lasting(m, rests, drain, "rests") | (owed == 0))
+        m.d.comb += self._rested.eq(lasting(m, rests, drain, "rests"))
+        m.d.comb += self._claim(~self._rested | (owed == 0))
         m.d.comb += self._claim(~lasting(m, dut.i.valid & ~taken & dut.o.ready, drain, "hangs"))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from prover import Proof, Refuted, always, combinational_inputs, prove
-from streams import Contract, StreamHarness, exactly
+from streams import Claims, Contract, StreamHarness, exactly
 
 from cs_hdl.combine.packed import combine
 from cs_hdl.fixedpoint import dtype_range
@@ -18,6 +18,7 @@ from cs_hdl.network import Conv2d, Network, Tensor
 from cs_hdl.plan.adder_graph import adder_graph
 from cs_hdl.plan.folding import fold_lanes
 from cs_hdl.plan.geometry import Geometry, weight_geometry
+from cs_hdl.plan.stages import PoolStage
 from cs_hdl.rtl.argmax import ArgMax
 from cs_hdl.rtl.block_pool import BlockMaxPool
 from cs_hdl.rtl.densify import Densify
@@ -35,11 +36,19 @@ from cs_hdl.rtl.streams import value_shape, values_layout
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A component, its contract, and how far it is proven (``depth`` None: without a bound)."""
+    """A component, its contract, and how far it is proven (``depth`` None: without a bound).
+
+    Where there is a bound, it is one for what beats hold. Control is decided far sooner, so it has a bound of its own:
+    long enough for a group and a rest behind it, which is what says that nothing is lost.
+    """
 
     dut: Callable[[], Any]
     contract: Contract
     depth: int | None = None
+
+    @property
+    def control_depth(self) -> int:
+        return self.contract.drain + self.contract.in_beats + self.contract.out_beats + 8
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -173,7 +182,11 @@ def max_pool(geometry: Geometry, dtype: str, *, running: bool = False, bits: int
         return results
 
     latency, interval = make().latency, make().interval
-    return Case(dut=make, contract=raster_contract(geometry, 1, exactly(golden), latency, interval, bits), depth=depth)
+    contract = raster_contract(geometry, 1, exactly(golden), latency, interval, bits)
+    if running:
+        # What its queue holds, and the results of a word that has begun.
+        contract = replace(contract, most_owed=PoolStage.RUNNING_DEPTH + contract.out_beats)
+    return Case(dut=make, contract=contract, depth=depth)
 
 
 def densify(channels: int, winners: int, pairs: int, lanes: int, *, depth: int | None = None) -> Case:
@@ -390,20 +403,20 @@ def geometry(shape: tuple[int, int], kernel: tuple[int, int], stride: int = 1, p
 
 
 #: Seconds each takes stand in docs/proofs.md.
-QUICK = {
+UNBOUNDED = {
     "register slice": lambda: register_slice(),
     "queue of 1": lambda: queue(1),
     "queue of 3": lambda: queue(3),
+    "queue of 8": lambda: queue(8),
+    "narrow": lambda: narrow(4, 2, 3),
     "narrow, spare lanes": lambda: narrow(3, 2, 2),
     "widen, spare lanes": lambda: widen(3, 2),
     "widen, one beat": lambda: widen(2, 2),
-    "argmax, bounded": lambda: argmax(3, 2, "int8", depth=12),
-    "constants": lambda: constants([[127, 127], [-3, 0]], [-77, 1000], depth=8),
-}
-SLOW = {
     "argmax": lambda: argmax(3, 2, "int8"),
-    "queue of 8": lambda: queue(8),
-    "narrow": lambda: narrow(4, 2, 3),
+    "argmax, four values": lambda: argmax(5, 4, "uint8"),
+}
+BOUNDED = {
+    "argmax": lambda: argmax(3, 2, "int8", depth=12),
     "window": lambda: window(geometry((2, 2), (2, 2)), depth=24),
     "window, padded": lambda: window(geometry((2, 3), (2, 2), padding=1), depth=24),
     "window, stride": lambda: window(geometry((3, 3), (2, 1), stride=2), depth=24),
@@ -417,42 +430,59 @@ SLOW = {
     "local k-WTA": lambda: local_kwta(4, 2, 1, 2, depth=14),
     "local k-WTA, two beats": lambda: local_kwta(5, 2, 2, 1, depth=18),
     "global k-WTA": lambda: global_kwta(4, 2, 2, depth=30),
-    "constants, all values": lambda: constants([[3, -5]], [-77], bits=8, depth=7),
-    "constants, three inputs": lambda: constants([[127, -127, 1], [5, 11, -6], [0, 0, 1]], [0, 3, -9], depth=9),
+    "constants": lambda: constants([[127, 127], [-3, 0]], [-77, 1000], depth=12),
+    "constants, all values": lambda: constants([[3, -5]], [-77], bits=8, depth=12),
+    "constants, three inputs": lambda: constants([[127, -127, 1], [5, 11, -6], [0, 0, 1]], [0, 3, -9], depth=12),
     "lanes": lambda: lanes(depth=30),
-    "argmax, four values": lambda: argmax(5, 4, "uint8"),
 }
+#: Of those without a bound; with one, what is quick is named at each test.
+LONG = {"queue of 8", "narrow", "argmax", "argmax, four values"}
+ALL = {**UNBOUNDED, **{f"{name}, bounded": make for name, make in BOUNDED.items()}}
 
 
-def run(make: Callable[[], Case], folder: Any, name: str) -> None:
-    case = make()
-    harness = StreamHarness(case.dut(), case.contract)
-    prove(harness, harness.ports, folder, name=name, proof=Proof(depth=case.depth))
+def named(cases: Iterable[str], quick: set[str]) -> list[Any]:
+    """``cases`` as parameters; all but the ``quick`` ones are left to scripts/prove."""
+    return [pytest.param(name, marks=[] if name in quick else pytest.mark.slow_proof) for name in cases]
 
 
-@pytest.mark.parametrize("name", QUICK)
+def run(case: Case, folder: Any, name: str, *, claims: Claims, depth: int | None) -> None:
+    harness = StreamHarness(case.dut(), case.contract, claims=claims)
+    prove(harness, harness.ports, folder, name=name, proof=Proof(depth=depth))
+
+
+@pytest.mark.parametrize("name", named(UNBOUNDED, set(UNBOUNDED) - LONG))
 def test_rules(name, tmp_path):
-    run(QUICK[name], tmp_path, name)
+    run(UNBOUNDED[name](), tmp_path, name, claims="all", depth=None)
 
 
-@pytest.mark.slow_proof
-@pytest.mark.parametrize("name", SLOW)
-def test_rules_of_larger_ones(name, tmp_path):
-    run(SLOW[name], tmp_path, name)
+@pytest.mark.parametrize("name", named(BOUNDED, {"argmax", "constants"}))
+def test_what_beats_hold_within_a_bound(name, tmp_path):
+    case = BOUNDED[name]()
+    run(case, tmp_path, name, claims="values", depth=case.depth)
 
 
-@pytest.mark.slow_proof
-@pytest.mark.parametrize("name", [*QUICK, *SLOW])
+@pytest.mark.parametrize("name", named(BOUNDED, {"argmax", "constants", "densify", "window"}))
+def test_nothing_is_lost_within_a_bound(name, tmp_path):
+    case = BOUNDED[name]()
+    run(case, tmp_path, name, claims="control", depth=case.control_depth)
+
+
+@pytest.mark.parametrize("name", named(BOUNDED, {"argmax", "constants"}))
 def test_the_bound_is_long_enough_for_a_whole_group(name, tmp_path):
-    case = {**QUICK, **SLOW}[name]()
-    if case.depth is not None:
-        harness = StreamHarness(case.dut(), case.contract, reach=True)
-        with pytest.raises(Refuted):
-            prove(harness, harness.ports, tmp_path, name=name, proof=Proof(depth=case.depth))
+    case = BOUNDED[name]()
+    with pytest.raises(Refuted):
+        run(case, tmp_path, name, claims="no end", depth=case.depth)
 
 
-@pytest.mark.parametrize("name", [*QUICK, *SLOW])
+@pytest.mark.parametrize("name", named(BOUNDED, {"argmax", "constants"}))
+def test_the_bound_is_long_enough_for_a_rest_behind_it(name, tmp_path):
+    case = BOUNDED[name]()
+    with pytest.raises(Refuted):
+        run(case, tmp_path, name, claims="no rest", depth=case.control_depth)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_valid_does_not_depend_on_ready(name, tmp_path):
-    dut = ({**QUICK, **SLOW}[name])().dut()
+    dut = ALL[name]().dut()
     inputs = {"ready": dut.o.ready, "valid": dut.i.valid, "payload": dut.i.payload}
     assert "ready" not in combinational_inputs(dut, inputs, dut.o.valid, tmp_path)
