@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from amaranth.hdl import Elaboratable, Module, Mux, Signal
 from amaranth.lib import wiring
-from prover import Proof, always, assumed, constant, prove
-from streams import lasting, outputs_of_followed, unchanging
+from prover import Proof, Refuted, always, assumed, constant, prove
+from streams import Claims, lasting, outputs_of_followed, unchanging
 
 from cs_hdl.rtl.axi_input import AxiInput
 from cs_hdl.rtl.axi_output import AxiOutput
@@ -16,11 +16,17 @@ from cs_hdl.rtl.primitives.register_slice import RegisterSlice
 
 
 class Border(Elaboratable):
-    """``AxiInput``, ``AxiOutput``, a slice between or not; a word of any length is followed from end to end."""
+    """``AxiInput``, ``AxiOutput``, a slice between or not; a word of any length is followed from end to end.
 
-    def __init__(self, *, beats: int, words_in_flight: int, slice_between: bool) -> None:
+    ``claims`` as of :class:`streams.StreamHarness`.
+    """
+
+    def __init__(self, *, beats: int, words_in_flight: int, slice_between: bool, claims: Claims = "all") -> None:
         self._beats, self._words = beats, words_in_flight
-        self._slice_between = slice_between
+        self._slice_between, self._claims = slice_between, claims
+        #: Cycles of rest in which all that is owed comes.
+        self.drain = 6 + (words_in_flight + 6) * beats
+        self._rested = Signal(name="rested")
         self._input = AxiInput(values_per_beat=1, beats=beats, dtype="uint8", before_slice=slice_between)
         self._output = AxiOutput(values_per_beat=1, beats=beats, dtype="uint8", words_in_flight=words_in_flight)
         self._follow = Signal(name="follow")
@@ -48,8 +54,9 @@ class Border(Elaboratable):
             shown.eq((sink.tdata << 2) | (sink.tlast << 1) | sink.tuser),
         ]
         unchanging(m, source.tvalid, source.tready, payload, say=assumed)
-        unchanging(m, sink.tvalid, sink.tready, shown, say=always)
-        unchanging(m, middle.valid, middle.ready, middle.payload, say=always)
+        if self._claims in ("all", "values"):
+            unchanging(m, sink.tvalid, sink.tready, shown, say=always)
+            unchanging(m, middle.valid, middle.ready, middle.payload, say=always)
         self._words_through(m)
         return m
 
@@ -70,8 +77,6 @@ class Border(Elaboratable):
         most = (self._words + 7) * beats
         owed = Signal(range(most + beats + 1))
         m.d.sync += owed.eq(owed + Mux(begun, beats, 0) - given)
-        m.d.comb += [always((owed != 0) | ~sink.tvalid), always(owed <= most)]
-
         # The followed word: its beats and its length, `beats + 1` standing for every length above.
         inputs = [constant(m, 8, f"input_{beat}") for beat in range(beats)]
         length = constant(m, range(beats + 2), "length")
@@ -86,37 +91,71 @@ class Border(Elaboratable):
                 with m.If(number == beat):
                     m.d.comb += [assumed(source.tdata == inputs[beat]), assumed(source.tlast == (length == beat + 1))]
         out, mine = outputs_of_followed(m, start=start, started=started, owed=owed, given=given, beats=beats)
-        with m.If(mine):
-            for beat in range(beats):
-                with m.If(out == beat):
-                    m.d.comb += always(sink.tdata == Mux(length > beat, inputs[beat], 0))
-            m.d.comb += [
-                always(sink.tlast == (out == beats - 1)),
-                always(~sink.tuser | (length != beats)),
-                always((out != beats - 1) | (sink.tuser == (length != beats))),
-            ]
-        self._in_the_end(m, rests=~source.tvalid & at_start, taken=taken, number=number, owed=owed)
+        rests = ~source.tvalid & at_start & sink.tready
+        m.d.comb += self._rested.eq(lasting(m, rests, self.drain, "rests"))
+        match self._claims:
+            case "no end":
+                m.d.comb += always(out != beats)
+            case "no rest":
+                m.d.comb += always(~(self._rested & (out == beats)))
+        if self._claims in ("all", "values"):
+            with m.If(mine):
+                self._right(m, out=out, inputs=inputs, length=length)
+        if self._claims in ("all", "control"):
+            m.d.comb += [always((owed != 0) | ~sink.tvalid), always(owed <= most)]
+            self._in_the_end(m, taken=taken, number=number, owed=owed)
 
-    def _in_the_end(self, m: Module, *, rests: Any, taken: Any, number: Any, owed: Any) -> None:
+    def _right(self, m: Module, *, out: Any, inputs: Any, length: Any) -> None:
+        """What the beat ``out`` of the followed word must be."""
+        sink, beats = self._output.m_axis, self._beats
+        for beat in range(beats):
+            with m.If(out == beat):
+                m.d.comb += always(sink.tdata == Mux(length > beat, inputs[beat], 0))
+        m.d.comb += [
+            always(sink.tlast == (out == beats - 1)),
+            always(~sink.tuser | (length != beats)),
+            always((out != beats - 1) | (sink.tuser == (length != beats))),
+        ]
+
+    def _in_the_end(self, m: Module, *, taken: Any, number: Any, owed: Any) -> None:
         source, sink, beats = self._input.s_axis, self._output.m_axis, self._beats
-        faults, cycles = Signal(16), 6 + (self._words + 6) * beats
+        faults = Signal(16)
         with m.If(taken & Mux(number == beats - 1, ~source.tlast, source.tlast & (number < beats))):
             m.d.sync += faults.eq(faults + 1)
-        ended = lasting(m, rests & sink.tready, cycles, "rests")
-        m.d.comb += always(~ended | ((owed == 0) & (self._output.error_count == faults)))
-        m.d.comb += always(~lasting(m, source.tvalid & ~source.tready & sink.tready, cycles, "hangs"))
+        m.d.comb += always(~self._rested | ((owed == 0) & (self._output.error_count == faults)))
+        m.d.comb += always(~lasting(m, source.tvalid & ~source.tready & sink.tready, self.drain, "hangs"))
 
 
-@pytest.mark.parametrize(
-    ("beats", "words", "slice_between", "depth"),
-    [
-        (1, 1, False, 12),
-        (1, 1, True, 12),
-        pytest.param(2, 1, False, 18, marks=pytest.mark.slow_proof),
-        pytest.param(2, 1, True, 18, marks=pytest.mark.slow_proof),
-        pytest.param(3, 2, False, 18, marks=pytest.mark.slow_proof),
-    ],
-)
-def test_words_through_the_border(beats, words, slice_between, depth, tmp_path):
-    border = Border(beats=beats, words_in_flight=words, slice_between=slice_between)
-    prove(border, border.ports, tmp_path, name="border", proof=Proof(depth=depth))
+#: (beats, words in flight, whether a slice is between), cycles to look at what beats hold.
+BORDERS = [
+    ((1, 1, False), 12),
+    ((1, 1, True), 12),
+    pytest.param((2, 1, False), 18, marks=pytest.mark.slow_proof),
+    pytest.param((2, 1, True), 18, marks=pytest.mark.slow_proof),
+    pytest.param((3, 2, False), 18, marks=pytest.mark.slow_proof),
+]
+
+
+def run(kind: tuple[int, int, bool], folder: Any, *, claims: Claims, depth: int | None) -> None:
+    """Without a ``depth``: to the end of a rest behind a word."""
+    beats, words, slice_between = kind
+    border = Border(beats=beats, words_in_flight=words, slice_between=slice_between, claims=claims)
+    depth = depth or border.drain + 2 * beats + 8
+    prove(border, border.ports, folder, name="border", proof=Proof(depth=depth))
+
+
+@pytest.mark.parametrize(("kind", "depth"), BORDERS)
+def test_words_through_the_border(kind, depth, tmp_path):
+    run(kind, tmp_path, claims="values", depth=depth)
+
+
+@pytest.mark.parametrize(("kind", "depth"), BORDERS)
+def test_nothing_is_lost_at_the_border(kind, depth, tmp_path):
+    run(kind, tmp_path, claims="control", depth=None)
+
+
+@pytest.mark.parametrize(("kind", "depth"), BORDERS)
+def test_the_bounds_are_long_enough(kind, depth, tmp_path):
+    for claims, bound in (("no end", depth), ("no rest", None)):
+        with pytest.raises(Refuted):
+            run(kind, tmp_path / claims.replace(" ", "-"), claims=claims, depth=bound)

@@ -6,19 +6,31 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
-from prover import Proof, always, assumed, constant, prove
+from prover import Proof, Refuted, always, assumed, constant, prove
 from streams import lasting, outputs_of_followed, unchanging
 
 from cs_hdl.rtl.reorder import Reorder
 
 
 class Positions(Elaboratable):
-    """A writer that reserves when it may and writes each position's addresses in any order, the last one last."""
+    """A writer that reserves when it may and writes each position's addresses in any order, the last one last.
 
-    def __init__(self, *, places: list[tuple[int, int]], columns: int, depth: int, slots: int, lanes: int) -> None:
+    With ``no_rest`` it also claims, wrongly, that nothing rests for long enough after the followed position.
+    """
+
+    def __init__(
+        self,
+        *,
+        places: list[tuple[int, int]],
+        columns: int,
+        depth: int,
+        slots: int,
+        lanes: int,
+        no_rest: bool = False,
+    ) -> None:
         self._places, self._columns, self._depth, self._slots, self._lanes = places, columns, depth, slots, lanes
         self._dut = Reorder(places=places, columns=columns, depth=depth, slots=slots, lanes=lanes, dtype="uint8")
-        self._follow = Signal(name="follow")
+        self._follow, self._no_rest = Signal(name="follow"), no_rest
 
     @property
     def ports(self) -> list[Any]:
@@ -47,14 +59,17 @@ class Positions(Elaboratable):
         owed = Signal(range((slots + 2) * beats + 1))
         m.d.sync += owed.eq(owed + Mux(last, beats, 0) - given)
         m.d.comb += [always((owed != 0) | ~dut.o.valid), always(owed <= (slots + 1) * beats)]
-        self._followed(m, last=last, given=given, owed=owed, fresh=written == 0, beats=beats)
+        number = self._followed(m, last=last, given=given, owed=owed, fresh=written == 0, beats=beats)
         rests = ~dut.write.valid & dut.o.ready & ~dut.reserve
         ended = lasting(m, rests, slots * beats + 4, "rests")
         m.d.comb += always(~ended | ((owed == 0) & ((to_write == slots) | dut.slot_free)))
+        if self._no_rest:
+            m.d.comb += always(~(ended & (number == beats)))
         return m
 
-    def _followed(self, m: Module, *, last: Value, given: Value, owed: Value, fresh: Value, beats: int) -> None:
-        """From its first write on, the followed position's values are unknown constants."""
+    def _followed(self, m: Module, *, last: Value, given: Value, owed: Value, fresh: Value, beats: int) -> Signal:
+        """From its first write on, the followed position's values are unknown constants; gives how many of its beats
+        came out."""
         dut = self._dut
         values = [
             [constant(m, 8, f"value_{address}_{column}") for column in range(self._columns)]
@@ -85,16 +100,25 @@ class Positions(Elaboratable):
                         column, address = self._places[channel]
                         expected = values[address][column]
                     m.d.comb += always((number != beat) | (dut.o.payload.values[lane] == expected))
+        return number
 
 
-@pytest.mark.parametrize(
-    ("places", "columns", "depth", "slots", "lanes", "bound"),
-    [
-        ([(0, 0), (1, 0)], 2, 1, 2, 1, 12),
-        pytest.param([(1, 0), (0, 1), (0, 0)], 2, 2, 2, 2, 18, marks=pytest.mark.slow_proof),
-        pytest.param([(0, 2), (0, 0), (0, 1)], 1, 3, 3, 1, 20, marks=pytest.mark.slow_proof),
-    ],
-)
+SIZES = [
+    ([(0, 0), (1, 0)], 2, 1, 2, 1, 12),
+    pytest.param([(1, 0), (0, 1), (0, 0)], 2, 2, 2, 2, 18, marks=pytest.mark.slow_proof),
+    pytest.param([(0, 2), (0, 0), (0, 1)], 1, 3, 3, 1, 20, marks=pytest.mark.slow_proof),
+]
+NAMES = ("places", "columns", "depth", "slots", "lanes", "bound")
+
+
+@pytest.mark.parametrize(NAMES, SIZES)
 def test_positions_come_out_whole(places, columns, depth, slots, lanes, bound, tmp_path):
     harness = Positions(places=places, columns=columns, depth=depth, slots=slots, lanes=lanes)
     prove(harness, harness.ports, tmp_path, name="reorder", proof=Proof(depth=bound))
+
+
+@pytest.mark.parametrize(NAMES, SIZES)
+def test_the_bound_is_long_enough(places, columns, depth, slots, lanes, bound, tmp_path):
+    harness = Positions(places=places, columns=columns, depth=depth, slots=slots, lanes=lanes, no_rest=True)
+    with pytest.raises(Refuted):
+        prove(harness, harness.ports, tmp_path, name="reorder", proof=Proof(depth=bound))
