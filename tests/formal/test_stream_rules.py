@@ -422,7 +422,7 @@ BOUNDED = {
     "window, stride": lambda: window(geometry((3, 3), (2, 1), stride=2), depth=24),
     "window, two beats": lambda: window(geometry((1, 3), (1, 2), padding=0), beats=2, depth=24),
     "max-pool": lambda: max_pool(geometry((2, 2), (2, 2), stride=2), "int8", depth=20),
-    "max-pool, overlap": lambda: max_pool(geometry((3, 2), (2, 2), padding=1), "uint8", bits=2, depth=22),
+    "max-pool, overlap": lambda: max_pool(geometry((1, 2), (2, 2), padding=1), "uint8", bits=2, depth=22),
     "max-pool, running": lambda: max_pool(geometry((2, 4), (2, 2), stride=2), "int8", running=True, depth=20),
     "max-pool, running, rest": lambda: max_pool(geometry((3, 3), (2, 2), stride=2), "uint8", running=True, depth=24),
     "densify": lambda: densify(4, 2, 2, 2, depth=18),
