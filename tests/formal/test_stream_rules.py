@@ -429,7 +429,7 @@ BOUNDED = {
     "densify, one lane": lambda: densify(3, 2, 1, 1, depth=18),
     "local k-WTA": lambda: local_kwta(4, 2, 1, 2, depth=14),
     "local k-WTA, two beats": lambda: local_kwta(5, 2, 2, 1, depth=18),
-    "global k-WTA": lambda: global_kwta(4, 2, 2, depth=30),
+    "global k-WTA": lambda: global_kwta(4, 2, 2, depth=27),
     "constants": lambda: constants([[127, 127], [-3, 0]], [-77, 1000], depth=12),
     "constants, all values": lambda: constants([[3, -5]], [-77], bits=8, depth=12),
     "constants, three inputs": lambda: constants([[127, -127, 1], [5, 11, -6], [0, 0, 1]], [0, 3, -9], depth=12),
