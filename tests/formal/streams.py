@@ -110,7 +110,6 @@ class StreamHarness(Elaboratable):
     def __init__(self, dut: Any, contract: Contract, *, claims: Claims = "all") -> None:
         self._dut, self._contract, self._claims = dut, contract, claims
         self._follow = Signal(name="follow")
-        self._rested = Signal(name="rested")
         width = len(Value.cast(dut.i.payload))
         self._free = (
             Signal(width, name="free") if contract.bits == 8 else Signal(width // 8 * contract.bits, name="free")
@@ -142,15 +141,20 @@ class StreamHarness(Elaboratable):
         m.d.comb += begun.eq(taken & (in_beat == 0))
         m.d.sync += owed.eq(owed + Mux(begun, contract.out_beats, 0) - given)
         m.d.comb += [self._claim((owed != 0) | begun | ~dut.o.valid), self._claim(owed <= contract.most_owed)]
-        self._followed(m, taken=taken, given=given, begun=begun, in_beat=in_beat, owed=owed)
-        self._not_lost(m, taken=taken, in_beat=in_beat, owed=owed)
+        # A rest between two groups; in the middle of one, nothing can be demanded.
+        rested = lasting(m, ~dut.i.valid & dut.o.ready & (in_beat == 0), contract.drain, "rests")
+        hangs = lasting(m, dut.i.valid & ~taken & dut.o.ready, contract.drain, "hangs")
+        m.d.comb += [self._claim(~rested | (owed == 0)), self._claim(~hangs)]
+        self._followed(m, taken=taken, given=given, begun=begun, in_beat=in_beat, owed=owed, rested=rested)
         return m
 
     def _claim(self, condition: Any) -> Any:
         """The assertion of ``condition``, a rule of control."""
         return always(condition, up=1) if self._claims in ("all", "control") else assumed(Const(1))
 
-    def _followed(self, m: Module, *, taken: Value, given: Value, begun: Value, in_beat: Value, owed: Value) -> None:
+    def _followed(
+        self, m: Module, *, taken: Value, given: Value, begun: Value, in_beat: Value, owed: Value, rested: Value
+    ) -> None:
         """The group that is followed: its input is an unknown constant, its output is looked at."""
         dut, contract = self._dut, self._contract
         inputs = [constant(m, dut.i.payload.shape(), f"input_{n}") for n in range(contract.in_beats)]
@@ -174,14 +178,6 @@ class StreamHarness(Elaboratable):
             case "no end":
                 m.d.comb += always(number != contract.out_beats)
             case "no rest":
-                m.d.comb += always(~(self._rested & (number == contract.out_beats)))
+                m.d.comb += always(~(rested & (number == contract.out_beats)))
             case "control":
                 pass
-
-    def _not_lost(self, m: Module, *, taken: Value, in_beat: Value, owed: Value) -> None:
-        dut, drain = self._dut, self._contract.drain
-        # A rest between two groups; in the middle of one, nothing can be demanded.
-        rests = ~dut.i.valid & dut.o.ready & (in_beat == 0)
-        m.d.comb += self._rested.eq(lasting(m, rests, drain, "rests"))
-        m.d.comb += self._claim(~self._rested | (owed == 0))
-        m.d.comb += self._claim(~lasting(m, dut.i.valid & ~taken & dut.o.ready, drain, "hangs"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from prover import Proof, Refuted, always, combinational_inputs, prove
+from slow import quick_first
 from streams import Claims, Contract, StreamHarness, exactly
 
 from cs_hdl.combine.packed import combine
@@ -402,21 +403,23 @@ def geometry(shape: tuple[int, int], kernel: tuple[int, int], stride: int = 1, p
     return Geometry(shape=(*shape, 1), kernel=kernel, stride=(stride, stride), padding=(padding,) * 4)
 
 
-#: Seconds each takes stand in docs/proofs.md.
+#: The quick ones first. Seconds each takes stand in docs/proofs.md.
 UNBOUNDED = {
     "register slice": lambda: register_slice(),
     "queue of 1": lambda: queue(1),
     "queue of 3": lambda: queue(3),
-    "queue of 8": lambda: queue(8),
-    "narrow": lambda: narrow(4, 2, 3),
     "narrow, spare lanes": lambda: narrow(3, 2, 2),
     "widen, spare lanes": lambda: widen(3, 2),
     "widen, one beat": lambda: widen(2, 2),
+    "queue of 8": lambda: queue(8),
+    "narrow": lambda: narrow(4, 2, 3),
     "argmax": lambda: argmax(3, 2, "int8"),
     "argmax, four values": lambda: argmax(5, 4, "uint8"),
 }
 BOUNDED = {
     "argmax": lambda: argmax(3, 2, "int8", depth=12),
+    "constants": lambda: constants([[127, 127], [-3, 0]], [-77, 1000], depth=12),
+    "densify": lambda: densify(4, 2, 2, 2, depth=18),
     "window": lambda: window(geometry((2, 2), (2, 2)), depth=24),
     "window, padded": lambda: window(geometry((2, 3), (2, 2), padding=1), depth=24),
     "window, stride": lambda: window(geometry((3, 3), (2, 1), stride=2), depth=24),
@@ -425,24 +428,15 @@ BOUNDED = {
     "max-pool, overlap": lambda: max_pool(geometry((1, 2), (2, 2), padding=1), "uint8", bits=2, depth=22),
     "max-pool, running": lambda: max_pool(geometry((2, 4), (2, 2), stride=2), "int8", running=True, depth=20),
     "max-pool, running, rest": lambda: max_pool(geometry((3, 3), (2, 2), stride=2), "uint8", running=True, depth=24),
-    "densify": lambda: densify(4, 2, 2, 2, depth=18),
     "densify, one lane": lambda: densify(3, 2, 1, 1, depth=18),
     "local k-WTA": lambda: local_kwta(4, 2, 1, 2, depth=14),
     "local k-WTA, two beats": lambda: local_kwta(5, 2, 2, 1, depth=18),
     "global k-WTA": lambda: global_kwta(4, 2, 2, depth=27),
-    "constants": lambda: constants([[127, 127], [-3, 0]], [-77, 1000], depth=12),
     "constants, all values": lambda: constants([[3, -5]], [-77], bits=8, depth=12),
     "constants, three inputs": lambda: constants([[127, -127, 1], [5, 11, -6], [0, 0, 1]], [0, 3, -9], depth=12),
     "lanes": lambda: lanes(depth=30),
 }
-#: Of those without a bound; with one, what is quick is named at each test.
-LONG = {"queue of 8", "narrow", "argmax", "argmax, four values"}
 ALL = {**UNBOUNDED, **{f"{name}, bounded": make for name, make in BOUNDED.items()}}
-
-
-def named(cases: Iterable[str], quick: set[str]) -> list[Any]:
-    """``cases`` as parameters; all but the ``quick`` ones are left to scripts/prove."""
-    return [pytest.param(name, marks=[] if name in quick else pytest.mark.slow_proof) for name in cases]
 
 
 def run(case: Case, folder: Any, name: str, *, claims: Claims, depth: int | None) -> None:
@@ -450,31 +444,31 @@ def run(case: Case, folder: Any, name: str, *, claims: Claims, depth: int | None
     prove(harness, harness.ports, folder, name=name, proof=Proof(depth=depth))
 
 
-@pytest.mark.parametrize("name", named(UNBOUNDED, set(UNBOUNDED) - LONG))
+@pytest.mark.parametrize("name", quick_first(UNBOUNDED, 6))
 def test_rules(name, tmp_path):
     run(UNBOUNDED[name](), tmp_path, name, claims="all", depth=None)
 
 
-@pytest.mark.parametrize("name", named(BOUNDED, {"argmax", "constants"}))
+@pytest.mark.parametrize("name", quick_first(BOUNDED, 2))
 def test_what_beats_hold_within_a_bound(name, tmp_path):
     case = BOUNDED[name]()
     run(case, tmp_path, name, claims="values", depth=case.depth)
 
 
-@pytest.mark.parametrize("name", named(BOUNDED, {"argmax", "constants", "densify", "window"}))
+@pytest.mark.parametrize("name", quick_first(BOUNDED, 4))
 def test_nothing_is_lost_within_a_bound(name, tmp_path):
     case = BOUNDED[name]()
     run(case, tmp_path, name, claims="control", depth=case.control_depth)
 
 
-@pytest.mark.parametrize("name", named(BOUNDED, {"argmax", "constants"}))
+@pytest.mark.parametrize("name", quick_first(BOUNDED, 2))
 def test_the_bound_is_long_enough_for_a_whole_group(name, tmp_path):
     case = BOUNDED[name]()
     with pytest.raises(Refuted):
         run(case, tmp_path, name, claims="no end", depth=case.depth)
 
 
-@pytest.mark.parametrize("name", named(BOUNDED, {"argmax", "constants"}))
+@pytest.mark.parametrize("name", quick_first(BOUNDED, 2))
 def test_the_bound_is_long_enough_for_a_rest_behind_it(name, tmp_path):
     case = BOUNDED[name]()
     with pytest.raises(Refuted):
