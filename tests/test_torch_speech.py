@@ -156,6 +156,22 @@ def test_ctrl_c_is_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert said[-1] == "scripts/train-speech: interrupted\n" and not any("Traceback" in line for line in said)
 
 
+def test_nothing_goes_on_when_the_command_is_killed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "speech.md").write_text(f"{BEGIN}\n{END}\n")
+    command = [sys.executable, "-m", "cs_hdl.torch.train_speech", str(folder), "--root", str(tmp_path), "--jobs", "2"]
+    with subprocess.Popen([*command, "--epochs", "100000"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "epoch" in line)
+        process.kill()
+        # The pipe ends when the last process that has it does.
+        for line in process.stderr:
+            assert "epoch 50 of" not in line
+
+
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     some = (rng.integers(0, 256, (12, 32, 32, 1)).astype(np.uint8), rng.integers(0, 12, 12))

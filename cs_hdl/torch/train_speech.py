@@ -15,16 +15,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import signal
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -175,16 +177,26 @@ def _trained(work: Sequence[tuple[Any, ...]], *, jobs: int) -> Results:
     if min(jobs, len(work)) <= 1:
         results = [_train_seed(*arguments) for arguments in work]
     else:
-        # Not forked: PyTorch's threads would not be there. Ctrl-C ends them without a word; their checkpoints stay.
-        quiet = (signal.SIGINT, signal.SIG_DFL)
-        with ProcessPoolExecutor(
-            jobs, mp_context=get_context("spawn"), initializer=signal.signal, initargs=quiet
-        ) as pool:
+        # Not forked: PyTorch's threads would not be there.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin_process) as pool:
             try:
                 results = list(pool.map(_train_seed, *zip(*work, strict=True)))
             except BrokenProcessPool:
                 raise ResultError("a process that trained was ended; run it again to go on") from None
     return {key: result for found in results for key, result in found.items()}
+
+
+def _begin_process() -> None:
+    """Ctrl-C, and the end of the process that began this one, end it without a word; its checkpoints stay."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def end_with_parent() -> None:
+        parent = parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _train_seed(
