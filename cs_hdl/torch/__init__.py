@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cs_hdl.errors import ToolError
 
 if TYPE_CHECKING:
+    from cs_hdl.torch.fit import fit_complementary
     from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
     from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale
     from cs_hdl.torch.sparsify import convert, export_onnx, prepare
@@ -28,6 +29,7 @@ __all__ = [
     "calibrate",
     "convert",
     "export_onnx",
+    "fit_complementary",
     "fold_batch_norm",
     "narrow_winners",
     "prepare",
@@ -44,6 +46,7 @@ _MODULES = {
     "calibrate": "training",
     "convert": "sparsify",
     "export_onnx": "sparsify",
+    "fit_complementary": "fit",
     "fold_batch_norm": "training",
     "prepare": "sparsify",
     "narrow_winners": "winners",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cs_hdl.combine.project import project_masks
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
+from cs_hdl.torch.fit import fit_complementary
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear, kernel_nonzeros
 from cs_hdl.torch.onnx_export import to_onnx
 from cs_hdl.torch.quantise import FakeQuantise
@@ -36,17 +37,22 @@ def convert(
     nonzeros: Count = None,
     masks: Mapping[str, Tensor] | None = None,
     skip: Collection[str] = (),
+    images: Tensor | None = None,
 ) -> Model:
     """A copy of ``model`` whose Conv2d and Linear layers are complementary, with the weights that the masks keep.
 
     ``sparsity`` (share of zeros) or ``nonzeros`` (weights a kernel): for all layers, or a mapping from the names of
     those that are wanted (as ``named_modules`` has them). The masks are those that keep the most weight magnitude
     (:func:`cs_hdl.combine.project.project_masks`), or the given ``masks`` by layer. Layers in ``skip``, and those
-    that a mapping does not name, stay as they are. Raises InputError, naming the layer, for one that cannot be
-    converted, a name that does not exist, and a mask that does not match its weights.
+    that a mapping does not name, stay as they are. With ``images``, some of what the model is given (a thousand, say),
+    positions and weights are chosen so that each layer does on them nearly what it did
+    (:func:`cs_hdl.torch.fit.fit_complementary`); much less is then left for training to mend. Raises InputError, naming
+    the layer, for one that cannot be converted, a name that does not exist, and a mask that does not match its weights.
     """
     if sum(option is not None for option in (sparsity, nonzeros, masks)) != 1:
         raise InputError("convert: give one of sparsity, nonzeros and masks")
+    if masks is not None and images is not None:
+        raise InputError("convert: give masks, or images of which they are made, not both")
     found = {name: module for name, module in model.named_modules() if type(module) in (nn.Conv2d, nn.Linear)}
     named = next((set(o) for o in (sparsity, nonzeros, masks) if isinstance(o, Mapping)), set(found) - set(skip))
     for name in sorted((named | set(skip)) - set(found)):
@@ -57,10 +63,13 @@ def convert(
         assert isinstance(dense, nn.Conv2d | nn.Linear)
         mask = _mask(name, dense, sparsity=sparsity, nonzeros=nonzeros, masks=masks)
         sparse = _complementary(name, dense, mask)
-        if not name:  # the model itself
-            return sparse
-        parent, _, own = name.rpartition(".")
-        setattr(result.get_submodule(parent), own, sparse)
+        if name:
+            parent, _, own = name.rpartition(".")
+            setattr(result.get_submodule(parent), own, sparse)
+        else:  # the model itself
+            result = sparse
+    if images is not None:
+        fit_complementary(result, model, images)
     return result
 
 
