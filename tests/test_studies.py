@@ -190,17 +190,21 @@ def test_cells_of_ultrascale_are_counted_by_yosys() -> None:
 
 def test_the_speech_network_with_each_kind_of_mask() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
+    import torch
+
     from cs_hdl.torch.speech_masks import chosen_mask, with_masks
     from cs_hdl.torch.speech_network import speech_network
 
-    dense = speech_network("dense")
-    networks = {kind: with_masks(dense, kind, seed=0) for kind in ("imposed", "pruned", "random")}
+    dense, some = speech_network("dense"), torch.randint(0, 256, (8, 1, 32, 32), dtype=torch.uint8)
+    networks = {kind: with_masks(dense, kind, seed=0, images=some) for kind in ("imposed", "pruned", "random")}
     layers = {kind: model.get_submodule("conv2") for kind, model in networks.items()}
     weights = dense.get_submodule("conv2").weight.detach().numpy().reshape(64, -1)
     found = {kind: layer.mask.numpy().reshape(64, -1) != 0 for kind, layer in layers.items()}
     for kind, layer in layers.items():
         assert (layer.weight.detach().numpy().reshape(64, -1) == weights * found[kind]).all()
     found["assigned"] = chosen_mask(np.abs(weights), "assigned", 100, seed=0)
+    fitted = with_masks(dense, "fitted", seed=0, images=some).get_submodule("conv2").mask.numpy().reshape(64, -1) != 0
+    assert (fitted.sum(axis=1) == 100).all() and lower_bound(fitted) == 4
     assert all((mask.sum(axis=1) == 100).all() for mask in found.values())
     kept = {kind: float(np.abs(weights)[mask].sum()) for kind, mask in found.items()}
     assert kept["pruned"] >= kept["assigned"] > max(kept["imposed"], kept["random"])

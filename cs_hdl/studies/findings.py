@@ -265,37 +265,48 @@ def _tell_speech_masks(record: Mapping[str, Any] | None) -> str:
         return "\n*On the speech network: not made yet, `scripts/study-speech-masks FOLDER`.*\n"
     rows = []
     for entry in record["trained"]:
-        shares = [f"{entry['accuracy'][split]:.1%}" for split in ("validation", "test")]
+        shares = [f"{entry['before']['test']:.1%}" if "before" in entry else ""]
+        shares += [f"{entry['accuracy'][split]:.1%}" for split in ("validation", "test")]
         packed = entry.get("layers", {})  # (none of the dense network)
         sets = [
             f"{packed[name]['bound']} / {packed[name]['sets']} / {packed[name]['spanning_sets']}" if packed else ""
             for name in record["layers"]
         ]
         rows.append([entry["kind"], *shares, *sets])
-    titles = ["mask", "validation", "test", *(f"{name}: bound / whole / spanning" for name in record["layers"])]
+    titles = [
+        "mask",
+        "test, untrained",
+        "validation",
+        "test",
+        *(f"{name}: bound / whole / spanning" for name in record["layers"]),
+    ]
     return (
         f"\nOn the speech network ({record['data']}; 3 of 25, 100 of 1600 and 80 of 1600 weights a kernel, dense "
         f"activations, float), each sparse one made of the trained dense one and trained on for {record['epochs']} "
         "epochs: imposed masks are chosen by a seed alone, assigned ones are the complementary masks that keep the "
-        "most weight, pruned kernels keep their own largest weights, random ones any. Sets: the fewest that any "
-        f"packing needs, with whole kernels, with kernels that may span sets. {_assigned_or_pruned(record)}\n\n"
+        "most weight, fitted ones those that do on the training split nearly what the dense kernels do "
+        "([torch.md](torch.md)), pruned kernels keep their own largest weights, random ones any. Untrained: as they "
+        "begin, with new statistics in the batch normalisations. Sets: the fewest that any "
+        f"packing needs, with whole kernels, with kernels that may span sets. {_chosen_or_pruned(record)}\n\n"
         + _markdown(titles, rows)
         + f"\nMade by `{record['command']}`.\n"
     )
 
 
-def _assigned_or_pruned(record: Mapping[str, Any]) -> str:
-    """What is paid for masks that complement each other, where they may be chosen by the weights."""
+def _chosen_or_pruned(record: Mapping[str, Any]) -> str:
+    """What is paid for masks that complement each other, where they may be chosen by the weights or by data."""
     entries = {entry["kind"]: entry for entry in record["trained"]}
-    assigned, pruned = entries["assigned"], entries["pruned"]
-    points = 100 * (pruned["accuracy"]["test"] - assigned["accuracy"]["test"])
-    sets = [(pruned["layers"][name]["spanning_sets"], assigned["layers"][name]["sets"]) for name in record["layers"]]
+    test = {kind: entry["accuracy"]["test"] for kind, entry in entries.items()}
+    chosen = [kind for kind in ("assigned", "fitted") if kind in entries]
+    behind = {kind: 100 * (test["pruned"] - test[kind]) for kind in chosen}
+    if max(behind.values()) >= 100 * (test["pruned"] - test["imposed"]):
+        return ""
+    pruned, one = entries["pruned"]["layers"], entries["assigned"]["layers"]
+    sets = [f"{one[name]['sets']} sets in place of {pruned[name]['spanning_sets']}" for name in record["layers"]]
+    told = ", ".join(f"{kind} {points:.1f} points" for kind, points in behind.items())
     return (
-        f"Assigned masks come within {points:.1f} points of pruned ones on the test split, in "
-        f"{', '.join(f'{few} sets in place of {many}' for many, few in sets)}: it is the seed that costs accuracy, not "
+        f"Behind pruned masks on the test split: {told}, in {', '.join(sets)}. It is the seed that costs accuracy, not "
         "that masks complement each other."
-        if points < 100 * (pruned["accuracy"]["test"] - entries["imposed"]["accuracy"]["test"])
-        else ""
     )
 
 

@@ -1,10 +1,12 @@
 """What the choice of the masks costs the speech network: ``scripts/study-speech-masks FOLDER``.
 
-From the dense network of ``scripts/train-speech`` (seed 0; trained first where its checkpoint is missing) four sparse
-ones are made, each with as many weights a kernel as ``gsc`` has, and trained on alike with the dense one as teacher:
+From the dense network of ``scripts/train-speech`` (seed 0; trained first where its checkpoint is missing) five sparse
+ones are made, each with as many weights a kernel as ``gsc`` has, measured, and trained on alike with the dense one as
+teacher:
 
 * imposed: complementary masks chosen by nothing but a seed, as ``gsc`` has them;
 * assigned: the complementary masks that keep the most weight magnitude;
+* fitted: complementary masks and weights that do nearly what the dense kernels do on the training split (fit.py);
 * pruned: each kernel keeps its own largest weights, whatever collides;
 * random: places chosen for each kernel at random.
 
@@ -22,26 +24,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from cs_hdl.combine.project import project_masks
 from cs_hdl.errors import InputError
 from cs_hdl.files import write_aside
 from cs_hdl.script import run_script, say, say_passing
 from cs_hdl.studies.masks import largest_of_each, packing, random_mask
+from cs_hdl.torch.fit import fit_complementary, renormalise
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
-from cs_hdl.torch.speech_data import Data, read_data
+from cs_hdl.torch.speech_data import Data, as_tensor, read_data
 from cs_hdl.torch.speech_loop import Loop, SpeechRecipe
-from cs_hdl.torch.speech_network import MASKED, begin_as, speech_network
+from cs_hdl.torch.speech_network import MASKED, begin_as, speech_network, take_weights
 from cs_hdl.torch.speech_training import Training, float_accuracies, train_float
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["KINDS", "chosen_mask", "main", "with_masks"]
 
 COMMAND = "scripts/study-speech-masks"
-KINDS = ("imposed", "assigned", "pruned", "random")
+KINDS = ("imposed", "assigned", "fitted", "pruned", "random")
+#: Every so manieth clip is one of which batch normalisations take their statistics.
+_EVERY = 6
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,17 +71,21 @@ def _run(options: argparse.Namespace) -> None:
     data, name = read_data(options.data)
     recipe = replace(SpeechRecipe(), float_epochs=options.dense_epochs)
     cache = options.cache or options.root / "build" / "train-speech"
+    torch.set_num_threads(1)  # sums in one order, whatever the number of cores
     training = Training(variant="dense", data=data, recipe=recipe, seed=0, cache=cache, progress=_show)
     teacher = train_float(training)
     trained = [_entry("dense", teacher, data)]
+    clips = as_tensor(data.train[0])
     for kind in KINDS:
-        model = with_masks(teacher, kind, seed=0)
+        model = with_masks(teacher, kind, seed=0, images=clips)
+        renormalise(model, (batch.float() for batch in clips[::_EVERY].split(recipe.batch_size)))
+        before = float_accuracies(model, data)
         loop = Loop(
             model, data, recipe, learning_rate=recipe.learning_rate, epochs=options.epochs, seed=0, teacher=teacher
         )
         while loop.epoch < loop.epochs:
             _show(kind, loop.epoch + 1, loop.epochs, loop.run_epoch())
-        trained.append(_entry(kind, model.cpu(), data))
+        trained.append(_entry(kind, model.cpu(), data) | {"before": before})
     record = {
         "command": f"{COMMAND} {options.data.name} --epochs {options.epochs} --dense-epochs {options.dense_epochs}",
         "data": name,
@@ -88,12 +98,16 @@ def _run(options: argparse.Namespace) -> None:
     say(str(results / "masks-speech.json"))
 
 
-def with_masks(dense: nn.Sequential, kind: str, *, seed: int) -> nn.Sequential:
-    """The speech network with masks of ``kind`` (see the module) and what they leave of the weights of ``dense``."""
+def with_masks(dense: nn.Sequential, kind: str, *, seed: int, images: Tensor) -> nn.Sequential:
+    """The speech network with masks of ``kind`` (see the module) and what they leave of the weights of ``dense``, or
+    with weights that are fitted to what it does on ``images`` (bytes ``[n, 1, 32, 32]``)."""
     model = speech_network("sparse-dense")
     seeds = itertools.count(seed)
     given = iter([layer.mask.numpy().reshape(layer.mask.shape[0], -1) != 0 for layer in _masked(model).values()])
-    if kind == "imposed":
+    if kind == "fitted":
+        take_weights(model, dense)
+        fit_complementary(model, dense, images, progress=lambda layer: say_passing(f"fitting {layer}"))
+    elif kind == "imposed":
         begin_as(model, dense, lambda magnitudes, nonzeros: next(given))
     else:
         begin_as(model, dense, lambda magnitudes, nonzeros: chosen_mask(magnitudes, kind, nonzeros, seed=next(seeds)))
@@ -101,7 +115,7 @@ def with_masks(dense: nn.Sequential, kind: str, *, seed: int) -> nn.Sequential:
 
 
 def chosen_mask(magnitudes: NDArray[Any], kind: str, nonzeros: int, *, seed: int) -> NDArray[np.bool_]:
-    """The mask of ``kind`` (see the module; not "imposed") over ``magnitudes`` ``[kernels, positions]``."""
+    """The mask of ``kind`` (see the module: not imposed, not fitted) over ``magnitudes`` ``[kernels, positions]``."""
     if kind == "assigned":
         return project_masks(magnitudes, nonzeros=nonzeros)
     if kind == "random":

@@ -17,7 +17,16 @@ from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
 from cs_hdl.torch.quantise import FakeQuantise, PowerOfTwoScale
 from cs_hdl.torch.winners import KWinners, KWinners2d
 
-__all__ = ["INPUT_SHAPE", "MASKED", "VARIANTS", "Variant", "begin_as", "linear_classifier", "speech_network"]
+__all__ = [
+    "INPUT_SHAPE",
+    "MASKED",
+    "VARIANTS",
+    "Variant",
+    "begin_as",
+    "linear_classifier",
+    "speech_network",
+    "take_weights",
+]
 
 #: A choice of masks: magnitudes float32 ``[kernels, positions]``, weights a kernel -> bool ``[kernels, positions]``.
 Choose = Callable[[NDArray[Any], int], NDArray[np.bool_]]
@@ -81,6 +90,12 @@ def linear_classifier() -> nn.Sequential:
     return nn.Sequential(PowerOfTwoScale(_INPUT_EXPONENT), nn.Flatten(), nn.Linear(32 * 32, len(CLASSES)))
 
 
+def take_weights(model: nn.Sequential, dense: nn.Sequential) -> None:
+    """Give ``model`` the weights and the normalisation of ``dense``; masks stay its own."""
+    state = {name: value for name, value in dense.state_dict().items() if not name.endswith(".mask")}
+    model.load_state_dict(state, strict=False)
+
+
 def begin_as(model: nn.Sequential, dense: nn.Sequential, choose: Choose | None = None) -> None:
     """Give the sparse ``model`` what its masks leave of the weights of ``dense``, and its normalisation.
 
@@ -88,8 +103,7 @@ def begin_as(model: nn.Sequential, dense: nn.Sequential, choose: Choose | None =
     magnitude (:func:`cs_hdl.combine.project.project_masks`).
     """
     choose = choose or (lambda magnitudes, nonzeros: project_masks(magnitudes, nonzeros=nonzeros))
-    state = {name: value for name, value in dense.state_dict().items() if not name.endswith(".mask")}
-    model.load_state_dict(state, strict=False)
+    take_weights(model, dense)
     for name in MASKED:
         layer = model.get_submodule(name)
         assert isinstance(layer, ComplementaryConv2d | ComplementaryLinear)
