@@ -190,5 +190,7 @@ def test_refused() -> None:
     grouped = nn.Sequential(nn.Conv2d(2, 4, 3, groups=2))
     with pytest.raises(InputError, match="0: a convolution in groups cannot be fitted"):
         cs.convert(grouped, nonzeros=3, images=torch.rand(2, 2, 8, 8))
+    with pytest.raises(InputError, match="0: 10,001 positions a kernel are too many to be fitted, 10,000 are the most"):
+        cs.convert(nn.Sequential(nn.Linear(10_001, 2)), nonzeros=3, images=torch.rand(2, 10_001))
     with pytest.raises(InputError, match=r"9 non-zero weights a kernel: must be 1\.\.8"):
         fit_kernels(moments_of(*alike(10, 8, 2)), nonzeros=9)

@@ -31,6 +31,8 @@ _ROWS = 250_000
 _STATISTICS = 4_000
 #: Up to so many choices of a kernel's positions, all are looked at.
 _FEW = 5_000
+#: Positions of a kernel at most: their covariances are solved in double precision (0.8 GB a matrix).
+_MOST = 10_000
 #: Rounds in which a kernel's positions become fewer, as multiples of what is left: fitting anew in between shows what
 #: the others can stand for.
 _ROUNDS = (4, 2, 1)
@@ -59,8 +61,8 @@ def fit_complementary(
     mean equal, and batch normalisations of ``model`` take their statistics anew. All other parameters should be those
     of ``dense`` already. ``images`` ``[n, ...]`` are what the models are given, after ``prepare``; a thousand do, of
     the kind that is trained on, more are better. Layers must stand in the order in which they compute; ``progress`` is
-    told the name of each. Raises InputError, naming the layer, for groups, where ``dense`` has no such layer, and where
-    an activation is not finite.
+    told the name of each. Raises InputError, naming the layer, for groups, for more than 10,000 positions, where
+    ``dense`` has no such layer, and where an activation is not finite.
     """
     if not len(images):
         raise InputError("images: at least one is needed")
@@ -79,6 +81,11 @@ def fit_complementary(
             or layer.nonzeros == layer.weight[0].numel()
         ):
             continue
+        if layer.weight[0].numel() > _MOST:
+            raise InputError(
+                f"{name}: {layer.weight[0].numel():,} positions a kernel are too many to be fitted, {_MOST:,} are the "
+                "most; choose its mask by magnitude"
+            )
         if getattr(layer, "groups", 1) != 1:
             raise InputError(f"{name}: a convolution in groups cannot be fitted; choose its mask by magnitude")
         if not isinstance(wanted.get(name), nn.Conv2d | nn.Linear) or wanted[name].weight.shape != layer.weight.shape:
