@@ -162,7 +162,7 @@ def test_modes_stay() -> None:
 def test_moments_are_those_of_all_places() -> None:
     """Of a convolution with stride and padding, in batches that do not divide the images."""
     model, images = settled(), smooth(11)
-    measured = measure_moments(model, model, "conv2", lambda: images.split(4), rows=10**6)
+    measured = measure_moments(model, model, "conv2", lambda: images.split(4), images=11, rows=10**6)
     with torch.no_grad():
         given = model[:4](images)
         wanted = model.conv2(given).flatten(2).transpose(1, 2).flatten(0, 1).double().numpy()
@@ -171,7 +171,7 @@ def test_moments_are_those_of_all_places() -> None:
     for name in ("inputs", "cross", "variance", "input_mean", "output_mean"):
         assert torch.allclose(getattr(measured, name), getattr(expected, name), rtol=1e-3, atol=1e-3), name
     # Nine places an image: of 40 rows every second image, the first of them among them.
-    some = measure_moments(model, model, "conv2", lambda: images.split(4), rows=40)
+    some = measure_moments(model, model, "conv2", lambda: images.split(4), images=11, rows=40)
     every = moments_of(rows.reshape(11, 9, -1)[::2].reshape(54, -1), wanted.reshape(11, 9, -1)[::2].reshape(54, -1))
     assert torch.allclose(some.input_mean, every.input_mean, rtol=1e-3, atol=1e-3)
 
@@ -183,8 +183,10 @@ def test_refused() -> None:
         cs.fit_complementary(sparse, model, smooth(0))
     with pytest.raises(InputError, match="hidden: the dense model has no such layer of the same shape"):
         cs.fit_complementary(sparse, nn.Sequential(OrderedDict(hidden=nn.Linear(3, 4))), smooth(2))
+    sparse.train()
     with pytest.raises(InputError, match="hidden: an activation is not a finite number"):
         cs.fit_complementary(sparse, model, smooth(2) * float("nan"))
+    assert sparse.training and not model.training
     with pytest.raises(InputError, match="give masks, or images"):
         cs.convert(model, masks={"hidden": torch.ones(20, 108)}, images=smooth(2))
     grouped = nn.Sequential(nn.Conv2d(2, 4, 3, groups=2))

@@ -135,13 +135,19 @@ def test_the_command(
     assert json.loads(record_file.read_text())["networks"] == networks
 
 
-def test_ctrl_c_is_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def endless(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command, two seeds at once, with more epochs than anybody waits for."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "speech.md").write_text(f"{BEGIN}\n{END}\n")
     command = [sys.executable, "-m", "cs_hdl.torch.train_speech", str(folder), "--root", str(tmp_path), "--jobs", "2"]
+    return [*command, "--epochs", "100000"]
+
+
+def test_ctrl_c_is_one_line(endless: list[str]) -> None:
     with subprocess.Popen(
-        [*command, "--epochs", "100000"],
+        endless,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -156,14 +162,8 @@ def test_ctrl_c_is_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert said[-1] == "scripts/train-speech: interrupted\n" and not any("Traceback" in line for line in said)
 
 
-def test_nothing_goes_on_when_the_command_is_killed(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "speech.md").write_text(f"{BEGIN}\n{END}\n")
-    command = [sys.executable, "-m", "cs_hdl.torch.train_speech", str(folder), "--root", str(tmp_path), "--jobs", "2"]
-    with subprocess.Popen([*command, "--epochs", "100000"], stderr=subprocess.PIPE, text=True) as process:
+def test_nothing_goes_on_when_the_command_is_killed(endless: list[str]) -> None:
+    with subprocess.Popen(endless, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         next(line for line in process.stderr if "epoch" in line)
         process.kill()

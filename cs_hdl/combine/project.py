@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from cs_hdl.combine.masks import kernel_sets
 from cs_hdl.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,19 +25,16 @@ def project_masks(magnitudes: NDArray[Any], *, nonzeros: int) -> NDArray[np.bool
     """Complementary masks with exactly ``nonzeros`` positions a kernel that keep the most of ``magnitudes``.
 
     ``magnitudes`` is ``[kernels, positions]``, not negative; the result bool of that shape. Sets are those of
-    :func:`cs_hdl.combine.masks.complementary_masks`; within each, which kernel gets which position is a transportation
+    :func:`cs_hdl.combine.masks.kernel_sets`; within each, which kernel gets which position is a transportation
     problem, solved exactly. Raises InputError where ``nonzeros`` is not 1..positions or a magnitude is not finite.
     """
     kernels, positions = magnitudes.shape
-    if not 1 <= nonzeros <= positions:
-        raise InputError(f"{nonzeros} non-zero weights a kernel: must be 1..{positions}")
+    sets = kernel_sets(kernels=kernels, positions=positions, nonzeros=nonzeros)
     if not np.isfinite(magnitudes).all():
         raise InputError("a weight is not a finite number")
     scale = np.float64(magnitudes.max()) or 1.0
-    sets = -(-kernels // (positions // nonzeros))
     masks = np.zeros((kernels, positions), dtype=np.bool_)
-    for first in range(sets):
-        members = np.arange(first, kernels, sets)
+    for members in map(np.array, sets):
         owners = _owners(magnitudes[members] / scale, nonzeros)
         masks[members] = owners == np.arange(len(members))[:, None]
     return masks

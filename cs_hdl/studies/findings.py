@@ -297,8 +297,7 @@ def _chosen_or_pruned(record: Mapping[str, Any]) -> str:
     """What is paid for masks that complement each other, where they may be chosen by the weights or by data."""
     entries = {entry["kind"]: entry for entry in record["trained"]}
     test = {kind: entry["accuracy"]["test"] for kind, entry in entries.items()}
-    chosen = [kind for kind in ("assigned", "fitted") if kind in entries]
-    behind = {kind: 100 * (test["pruned"] - test[kind]) for kind in chosen}
+    behind = {kind: 100 * (test["pruned"] - test[kind]) for kind in ("assigned", "fitted")}
     if max(behind.values()) >= 100 * (test["pruned"] - test["imposed"]):
         return ""
     pruned, one = entries["pruned"]["layers"], entries["assigned"]["layers"]

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cs_hdl.combine.masks import kernel_sets
 from cs_hdl.combine.project import project_masks
 from cs_hdl.errors import InputError
 from cs_hdl.torch.layers import ComplementaryConv2d, ComplementaryLinear
@@ -40,8 +41,6 @@ _ROUNDS = (4, 2, 1)
 _DAMPING = 1e-2
 #: Numbers of all normal equations that are solved at a time.
 _AT_A_TIME = 20_000_000
-
-Result = tuple[NDArray[np.bool_], NDArray[np.float64]]
 
 
 @torch.no_grad()
@@ -71,49 +70,59 @@ def fit_complementary(
     def batches(every: int = 1) -> Iterable[Tensor]:
         return (prepare(batch).to(device) for batch in images[::every].split(batch_size))
 
+    layers = _layers_to_fit(model, dense)
     modes = {module: module.training for module in (*model.modules(), *dense.modules())}
     model.eval()
     dense.eval()
+    try:
+        for name, layer in layers.items():
+            progress(name)
+            moments = measure_moments(model, dense, name, batches, images=len(images), rows=_ROWS)
+            try:
+                mask, weights = fit_kernels(moments, nonzeros=layer.nonzeros)
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
+            layer.mask.copy_(torch.from_numpy(mask).reshape(layer.mask.shape))
+            layer.weight.copy_(torch.from_numpy(weights).reshape(layer.weight.shape))
+            if layer.bias is not None:
+                layer.bias.copy_(moments.output_mean - torch.from_numpy(weights).to(device) @ moments.input_mean)
+            renormalise(model, batches(max(1, len(images) // _STATISTICS)))
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _layers_to_fit(model: nn.Module, dense: nn.Module) -> dict[str, ComplementaryConv2d | ComplementaryLinear]:
+    """The complementary layers of ``model`` that lack weights, by name. Raises InputError for one that cannot be."""
+    found: dict[str, ComplementaryConv2d | ComplementaryLinear] = {}
     wanted = dict(dense.named_modules())
     for name, layer in model.named_modules():
-        if (
-            not isinstance(layer, ComplementaryConv2d | ComplementaryLinear)
-            or layer.nonzeros == layer.weight[0].numel()
-        ):
+        if not isinstance(layer, ComplementaryConv2d | ComplementaryLinear):
             continue
-        if layer.weight[0].numel() > _MOST:
+        positions = layer.weight[0].numel()
+        if layer.nonzeros == positions:
+            continue
+        if positions > _MOST:
             raise InputError(
-                f"{name}: {layer.weight[0].numel():,} positions a kernel are too many to be fitted, {_MOST:,} are the "
+                f"{name}: {positions:,} positions a kernel are too many to be fitted, {_MOST:,} are the "
                 "most; choose its mask by magnitude"
             )
         if getattr(layer, "groups", 1) != 1:
             raise InputError(f"{name}: a convolution in groups cannot be fitted; choose its mask by magnitude")
         if not isinstance(wanted.get(name), nn.Conv2d | nn.Linear) or wanted[name].weight.shape != layer.weight.shape:
             raise InputError(f"{name}: the dense model has no such layer of the same shape")
-        progress(name)
-        moments = measure_moments(model, dense, name, batches, rows=_ROWS)
-        try:
-            mask, weights = fit_kernels(moments, nonzeros=layer.nonzeros)
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
-        layer.mask.copy_(torch.from_numpy(mask).reshape(layer.mask.shape))
-        layer.weight.copy_(torch.from_numpy(weights).reshape(layer.weight.shape))
-        if layer.bias is not None:
-            layer.bias.copy_(moments.output_mean - torch.from_numpy(weights).to(device) @ moments.input_mean)
-        renormalise(model, batches(max(1, len(images) // _STATISTICS)))
-    for module, mode in modes.items():
-        module.training = mode
+        found[name] = layer
+    return found
 
 
-def fit_kernels(moments: Moments, *, nonzeros: int) -> Result:
+def fit_kernels(moments: Moments, *, nonzeros: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Masks bool and weights float64 ``[kernels, positions]``: complementary, ``nonzeros`` positions a kernel.
 
-    Sets are those of :func:`cs_hdl.combine.masks.complementary_masks`. Raises InputError where ``nonzeros`` is not
+    Sets are those of :func:`cs_hdl.combine.masks.kernel_sets`. Raises InputError where ``nonzeros`` is not
     1..positions or a moment is not finite.
     """
-    positions = len(moments.inputs)
-    if not 1 <= nonzeros <= positions:
-        raise InputError(f"{nonzeros} non-zero weights a kernel: must be 1..{positions}")
+    positions, kernels = moments.cross.shape
+    sets = kernel_sets(kernels=kernels, positions=positions, nonzeros=nonzeros)
     if not all(bool(values.isfinite().all()) for values in (moments.inputs, moments.cross, moments.variance)):
         raise InputError("an activation is not a finite number")
     damping = _DAMPING * float(moments.inputs.diagonal().mean()) or 1.0
@@ -121,7 +130,7 @@ def fit_kernels(moments: Moments, *, nonzeros: int) -> Result:
     # Each kernel's share of what is lost counts alike, whatever its scale.
     cross = (moments.cross / moments.variance.clamp(min=1e-12).sqrt()).T
     if math.comb(positions, nonzeros) <= _FEW:
-        mask = _look_at_all(inputs, cross, nonzeros)
+        mask = _look_at_all(inputs, cross, nonzeros, sets)
     else:
         mask = _thin_out(inputs, cross, nonzeros)
     return mask, _solve(inputs, moments.cross.T, mask)[0].cpu().numpy()
@@ -153,20 +162,18 @@ def _solve(inputs: Tensor, cross: Tensor, mask: NDArray[np.bool_]) -> tuple[Tens
     return weights, importance
 
 
-def _look_at_all(inputs: Tensor, cross: Tensor, nonzeros: int) -> NDArray[np.bool_]:
+def _look_at_all(inputs: Tensor, cross: Tensor, nonzeros: int, sets: list[range]) -> NDArray[np.bool_]:
     """Of all choices of positions those that explain the most, set by set."""
-    kernels, positions = cross.shape
-    choices = np.array(list(itertools.combinations(range(positions), nonzeros)))
+    choices = np.array(list(itertools.combinations(range(len(inputs)), nonzeros)))
     some = torch.from_numpy(choices).to(cross.device)
     inverse = torch.linalg.inv(inputs[some[:, :, None], some[:, None, :]])
     given = cross[:, some]
     explained = torch.einsum("ksi,sij,ksj->ks", given, inverse, given).cpu().numpy()
-    covers = np.zeros((len(choices), positions), dtype=np.bool_)
+    covers = np.zeros((len(choices), len(inputs)), dtype=np.bool_)
     np.put_along_axis(covers, choices, True, axis=1)
-    mask = np.zeros((kernels, positions), dtype=np.bool_)
-    sets = -(-kernels // (positions // nonzeros))
-    for first in range(sets):
-        mask[first::sets] = covers[_best_together(explained[first::sets], covers)]
+    mask: NDArray[np.bool_] = np.zeros(tuple(cross.shape), dtype=np.bool_)
+    for members in map(np.array, sets):
+        mask[members] = covers[_best_together(explained[members], covers)]
     return mask
 
 

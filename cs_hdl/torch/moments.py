@@ -56,13 +56,19 @@ class _Sums:
 
 @torch.no_grad()
 def measure_moments(
-    model: nn.Module, other: nn.Module, layer: str, batches: Callable[[], Iterable[Tensor]], *, rows: int
+    model: nn.Module,
+    other: nn.Module,
+    layer: str,
+    batches: Callable[[], Iterable[Tensor]],
+    *,
+    images: int,
+    rows: int,
 ) -> Moments:
     """Of what ``layer`` of ``model`` is given, and what the layer of the same name in ``other`` makes of its own input.
 
-    Both models see the same images of ``batches()``, as they are (in inference mode, say). A convolution gives a row
-    for each place of its output: of the images, evenly spread, only so many are looked at that there are about
-    ``rows`` rows.
+    Both models see the same images of ``batches()``, of which there are ``images``, as they are (in inference mode,
+    say). A convolution gives a row for each place of its output: of the images, evenly spread, only so many are looked
+    at that there are about ``rows`` rows.
     """
     module, sums = model.get_submodule(layer), _Sums()
     seen: dict[str, Tensor] = {}
@@ -71,12 +77,10 @@ def measure_moments(
         other.get_submodule(layer).register_forward_hook(lambda _, inputs, output: seen.update(wanted=output)),
     ]
     try:
-        number, every = 0, 0
+        other(next(iter(batches()))[:1])
+        every = max(1, images * _places(seen["wanted"]) // rows)
+        number = 0
         for batch in batches():
-            if not every:
-                total = sum(len(each) for each in batches())
-                other(batch[:1])
-                every = max(1, total * _places(seen["wanted"]) // rows)
             # The first of each ``every`` images, counted over all batches.
             some = batch[-number % every :: every]
             number += len(batch)

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from cs_hdl.combine.project import project_masks
 from cs_hdl.errors import InputError
@@ -71,7 +70,6 @@ def _run(options: argparse.Namespace) -> None:
     data, name = read_data(options.data)
     recipe = replace(SpeechRecipe(), float_epochs=options.dense_epochs)
     cache = options.cache or options.root / "build" / "train-speech"
-    torch.set_num_threads(1)  # sums in one order, whatever the number of cores
     training = Training(variant="dense", data=data, recipe=recipe, seed=0, cache=cache, progress=_show)
     teacher = train_float(training)
     trained = [_entry("dense", teacher, data)]
