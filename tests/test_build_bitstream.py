@@ -21,7 +21,7 @@ BOARD = find_board("ulx3s-85f")
 REPORT_KEYS = {
     "board", "device", "bitstream", "fmax_mhz", "clock_mhz", "clock_source", "timing_met", "lut", "ff",
     "carry", "dsp", "block_ram", "available", "cycles_per_word", "words_per_second", "seed", "tools", "seconds",
-    "slowest_ns",
+    "slowest_ns", "refined",
 }  # fmt: skip
 #: A netlist of five carry cells and the PLL whose clocks a build looks for.
 NETLIST = json.dumps(
@@ -134,7 +134,7 @@ class Made:
     def __init__(self, monkeypatch, fmax, serial=150.0):
         self.seeds, self.syntheses = [], 0
 
-        def route(tool, folder, *, device, seed, netlist, family, clock_mhz, progress):
+        def route(tool, folder, *, device, seed, netlist, family, clock_mhz, rounds, progress):
             if seed not in fmax:
                 raise ToolError("nextpnr-ecp5 failed")
             self.seeds.append(seed)

@@ -38,7 +38,7 @@ class BuildReport:
     ``clock_source`` is ``pll``, or ``oscillator`` where the design is slower than the PLL's slowest clock.
     ``seconds`` are those that each step took when it was done, which for a result from the cache was earlier.
     ``slowest_ns`` is the slowest path after routing that ends in each stage, or in the ``board`` around them, the
-    slowest first.
+    slowest first. ``refined`` is the round of better places that made the design, 0 for nextpnr's own placement.
     """
 
     board: str
@@ -60,6 +60,7 @@ class BuildReport:
     tools: dict[str, str]
     seconds: dict[str, float]
     slowest_ns: dict[str, float]
+    refined: int
 
     def as_json(self) -> dict[str, Any]:
         """The object that is written to ``report.json``."""
@@ -73,6 +74,7 @@ def build_bitstream(
     seed: int = 1,
     tries: int = 1,
     clock_mhz: float | None = None,
+    rounds: int = 0,
     jobs: int = 1,
     scheduler: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
@@ -82,7 +84,8 @@ def build_bitstream(
     At most ``tries`` seeds are tried, ``seed`` first, until the wanted clock is met: ``clock_mhz``,
     or else the board's usual one. With several ``jobs`` that run at once, or a Dask ``scheduler`` whose
     workers run them, all seeds are tried. Where no clock was named the bitstream gets the highest clock
-    that the PLL can make and the fastest of the routed designs holds; so its timing is met.
+    that the PLL can make and the fastest of the routed designs holds; so its timing is met. ``rounds`` so many times at
+    most, until the wanted clock is met, the cells on slow paths of each try are moved and all is routed anew.
 
     Raises InputError for a wrong design directory or clock, ToolError where a tool is missing or
     fails, ResultError where the named clock was missed (the bitstream and its report are there all
@@ -96,13 +99,17 @@ def build_bitstream(
 
     def route(folder: Path, wanted: Pll) -> tuple[BuildParts, Try, Pll]:
         folder.mkdir()
-        parts = _parts(design, manifest, board, wanted)
+        parts = dataclasses.replace(_parts(design, manifest, board, wanted), rounds=rounds)
         if tries > 1 and (jobs > 1 or scheduler is not None):
             best = best_of_all(parts, folder, seeds=seeds, jobs=jobs, scheduler=scheduler, progress=progress)
         else:
             best = best_try(parts, folder, seeds=seeds, wanted=wanted, progress=progress)
         return parts, best, wanted if clock_mhz is not None else settings_for(board, best.routed.fmax_mhz)
 
+    if rounds and board.family != "ecp5":
+        raise InputError(
+            f"--refine {rounds}: only for an ECP5, the board {board.name} has {board.device}; leave it out"
+        )
     # Before anything is written: a clock that no PLL makes.
     wanted = settings_for(board, _wanted(clock_mhz, board))
 
@@ -209,4 +216,5 @@ def _report(
         tools={name: tool.version for name, tool in parts.tools.items()},
         seconds=seconds,
         slowest_ns=routed.slowest,
+        refined=routed.refined,
     )

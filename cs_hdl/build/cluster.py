@@ -30,7 +30,7 @@ class RouteTask:
     """All that a worker needs but the seed: it may share no folder with us.
 
     ``inputs`` is a zip archive of the netlist and the pins, ``clock_mhz`` what is aimed at, ``version`` the nextpnr
-    that a worker must have.
+    that a worker must have, ``rounds`` those of better places after nextpnr's own.
     """
 
     inputs: bytes
@@ -39,6 +39,7 @@ class RouteTask:
     family: str
     clock_mhz: float
     version: str
+    rounds: int = 0
 
     @classmethod
     def of(cls, folder: Path, *, family: str, **rest: Any) -> RouteTask:
@@ -122,5 +123,6 @@ def _route(task: RouteTask, seed: int) -> bytes:
             netlist=task.netlist,
             family=family,
             clock_mhz=task.clock_mhz,
+            rounds=task.rounds,
         )
         return zipped(folder, (family.config, *_OUTPUTS))

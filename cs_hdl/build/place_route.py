@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cs_hdl.build.family import FAMILIES, Family
+from cs_hdl.build.refine import KEEP_PLACEMENT, Outputs, refine
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.slowest import condense_timings, net_of
 from cs_hdl.build.synthesis import Netlist
@@ -35,7 +36,8 @@ _ICE40 = {
 class Routed:
     """A routed design: the two clocks' Fmax, the resources used and those that the device has.
 
-    ``slowest`` holds the nanoseconds of the slowest path in each stage, see :mod:`cs_hdl.build.slowest`.
+    ``slowest`` holds the nanoseconds of the slowest path in each stage, see :mod:`cs_hdl.build.slowest`. ``refined`` is
+    the round of :mod:`cs_hdl.build.refine` that made it, 0 for nextpnr's own placement.
     """
 
     seed: int
@@ -44,6 +46,7 @@ class Routed:
     used: dict[str, int]
     available: dict[str, int]
     slowest: dict[str, float] = field(default_factory=dict)
+    refined: int = 0
 
 
 def device_options(device: str, *, package: str, speed: str) -> list[str]:
@@ -93,12 +96,14 @@ def place_and_route(
     netlist: Netlist,
     family: Family = FAMILIES["ecp5"],
     clock_mhz: float = 0.0,
+    rounds: int = 0,
     progress: Callable[[str], None] = lambda phase: None,
 ) -> Routed:
     """Make the family's ``config`` of ``top.json`` and the constraints in ``folder``.
 
-    ``clock_mhz`` is what is aimed at (an ECP5's constraints say it). A missed frequency is no failure here.
-    ``progress`` is told "placing", then "routing". Raises ResultError where the chip is too small, ToolError where
+    ``clock_mhz`` is what is aimed at (an ECP5's constraints say it). A missed frequency is no failure here. With
+    ``rounds`` an ECP5's cells are moved and routed anew so often at most, until that clock is met. ``progress`` is told
+    "placing", then "routing", and then the rounds. Raises ResultError where the chip is too small, ToolError where
     nextpnr fails otherwise.
     """
 
@@ -107,11 +112,11 @@ def place_and_route(
             progress("routing")
 
     progress("placing")
-    options = ["--json", "top.json", "--report", "nextpnr.json", "--detailed-timing-report"]
-    options += ["--seed", str(seed), "--timing-allow-fail"]
+    options = [*device, "--report", "nextpnr.json", "--detailed-timing-report", "--timing-allow-fail"]
     options += _options(family, clock_mhz=clock_mhz)
+    this = ["--json", "top.json", "--seed", str(seed), *(KEEP_PLACEMENT if rounds else ())]
     try:
-        run_tool(nextpnr, [*device, *options], folder=folder, log="nextpnr.log", watch=watch)
+        run_tool(nextpnr, [*options, *this], folder=folder, log="nextpnr.log", watch=watch)
     except ToolError as error:
         if any(words in str(error) for words in _TOO_LARGE):
             raise ResultError(
@@ -119,7 +124,20 @@ def place_and_route(
                 "a word (--cycles), or take a smaller model"
             ) from None
         raise
-    condense_timings(folder / "nextpnr.json", netlist.design_clock)
+    refined = 0
+    if rounds:
+        refined = refine(
+            nextpnr,
+            folder,
+            options=options,
+            files=Outputs(constraints=family.constraints, config=family.config),
+            seed=seed,
+            rounds=rounds,
+            fmax=lambda path: read_report(path, seed=seed, netlist=netlist, family=family).fmax_mhz,
+            enough_mhz=clock_mhz,
+            progress=progress,
+        )
+    condense_timings(folder / "nextpnr.json", netlist.design_clock, refined=refined)
     return read_report(folder / "nextpnr.json", seed=seed, netlist=netlist, family=family)
 
 
@@ -135,6 +153,7 @@ def read_report(path: Path, *, seed: int, netlist: Netlist, family: Family = FAM
             used={kind: _used(kind, utilisation, netlist, family) for kind in _KINDS},
             available={kind: _available(kind, utilisation, family) for kind in _KINDS},
             slowest=report.get("slowest", {}),
+            refined=report.get("refined", 0),
         )
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(f"{path.name}: not the report that a build expects of nextpnr ({error!r})") from None

@@ -65,12 +65,13 @@ def net_of(name: str) -> str:
     return re.sub(r"(\$SB_IO_IN)?(_\$glb_clk)?$", "", name.removeprefix("$glbnet$"))
 
 
-def condense_timings(path: Path, clock: Collection[str]) -> None:
+def condense_timings(path: Path, clock: Collection[str], *, refined: int = 0) -> None:
     """Replace the timings of all nets in nextpnr's report ``path``, which are very long, by ``slowest``.
 
     That is, for each stage of the accelerator and for the board around it, the nanoseconds of the slowest path within
-    the clock (any of the names ``clock`` of its net) that ends there, the slowest first. An unreadable report is left
-    as it is; who reads it complains.
+    the clock (any of the names ``clock`` of its net) that ends there, the slowest first. ``refined``, the round that
+    made the design, is written beside it where there was one. An unreadable report is left as it is; who reads it
+    complains.
     """
     try:
         report = json.loads(path.read_text())
@@ -78,6 +79,8 @@ def condense_timings(path: Path, clock: Collection[str]) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         return
     report["slowest"] = dict(sorted(slowest.items(), key=lambda entry: (-entry[1], entry[0])))
+    if refined:
+        report["refined"] = refined
     write_aside(path, json.dumps(report, indent=1) + "\n")
 
 

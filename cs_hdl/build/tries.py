@@ -20,6 +20,7 @@ from cs_hdl.build.spill import registers_for
 from cs_hdl.build.synthesis import Netlist, check_fit, read_netlist, script, synthesise
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ResultError, ToolError
+from cs_hdl.placement import IMPROVES
 
 __all__ = ["KEPT", "BuildParts", "Try", "best_of_all", "best_try"]
 
@@ -34,7 +35,7 @@ _SYNTHESES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class BuildParts:
-    """All that a netlist and a routed design depend on but the seed."""
+    """All that a netlist and a routed design depend on but the seed; ``rounds`` are those of better places."""
 
     tools: dict[str, Tool]
     files: dict[str, str]
@@ -43,6 +44,7 @@ class BuildParts:
     board: Board
     family: Family
     pll: Pll
+    rounds: int = 0
 
     @property
     def script(self) -> str:
@@ -60,9 +62,11 @@ class BuildParts:
 
     def routed_key(self, seed: int) -> str:
         versions = {name: tool.version for name, tool in self.tools.items()}
-        return digest_of({
+        parts = {
             "files": self.files, "script": self.script, "device": self.device, "seed": seed, "tools": versions,
-        })  # fmt: skip
+        }  # fmt: skip
+        # (What rounds give depends on how far they go, and on the clock that ends them, which is in the files.)
+        return digest_of(parts | ({"rounds": [self.rounds, IMPROVES]} if self.rounds else {}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +135,7 @@ def best_of_all(
             netlist=netlist,
             family=parts.family.name,
             clock_mhz=parts.pll.output_mhz,
+            rounds=parts.rounds,
             version=parts.tools[parts.family.nextpnr].version,
         )
         started = time.monotonic()
@@ -232,6 +237,7 @@ def _route(
         netlist=netlist,
         family=parts.family,
         clock_mhz=parts.pll.output_mhz,
+        rounds=parts.rounds,
         progress=progress,
     )
     times = {"synthesis": seconds, "place_and_route": round(time.monotonic() - started, 2)}

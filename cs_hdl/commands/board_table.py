@@ -32,6 +32,7 @@ def board_table_command(
     cycles: Annotated[int | None, typer.Option(min=1, help="Cycles a word at most (default: the fewest).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of place and route, the first one.")] = 1,
     tries: Annotated[int, typer.Option(min=1, help="So many seeds at most.")] = 1,
+    refine: Annotated[int, typer.Option(min=0, help="Rounds of better places for cells on slow paths (ECP5).")] = 0,
     commit: Annotated[str, typer.Option(help="What the record says of the code.")] = "unknown",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the designs go.")] = Path("build/boards"),
     docs: Annotated[Path, typer.Option(metavar="DIR", help="Where the table and the records are.")] = Path("docs"),
@@ -44,8 +45,8 @@ def board_table_command(
     for name in boards or ():
         try:
             with Steps() as step:
-                _build(find_board(name), model=model, cycles=cycles, seed=seed, tries=tries, commit=commit, out=out,
-                       results=docs / "results", step=step)  # fmt: skip
+                _build(find_board(name), model=model, cycles=cycles, seed=seed, tries=tries, refine=refine,
+                       commit=commit, out=out, results=docs / "results", step=step)  # fmt: skip
         except CsHdlError as error:
             # The others may well do.
             show_error(f"{name}: {error}")
@@ -82,6 +83,7 @@ def _build(
     cycles: int | None,
     seed: int,
     tries: int,
+    refine: int,
     commit: str,
     out: Path,
     results: Path,
@@ -97,11 +99,14 @@ def _build(
     plan = make_plan(network, limits=board.limits, cycles=cycles)
     design = out / f"{name}-{board.name}"
     write_design(plan, design, source=f"the shipped model {name}", progress=step)
-    report = build_report(design, board.name, seed=seed, tries=tries, clock_mhz=None, progress=step)
+    report = build_report(design, board.name, seed=seed, tries=tries, clock_mhz=None, rounds=refine, progress=step)
     bitstream = Path(report["bitstream"])
     options = [*([] if model is None else ["--model", model]), *([] if cycles is None else ["--cycles", str(cycles)])]
+    more = ["--refine", str(refine)] if refine else []
     content: dict[str, Any] = {
-        "command": " ".join(["scripts/boards", board.name, *options, "--seed", str(seed), "--tries", str(tries)]),
+        "command": " ".join(
+            ["scripts/boards", board.name, *options, "--seed", str(seed), "--tries", str(tries), *more]
+        ),
         "commit": commit,
         "model": name,
         "cycles": cycles,

@@ -23,6 +23,9 @@ def build(
     seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
     tries: Annotated[int, typer.Option(help="So many seeds at most, until timing is met.")] = 1,
     clock_mhz: Annotated[float | None, typer.Option(help="Clock of the accelerator.")] = None,
+    refine: Annotated[
+        int, typer.Option(help="So many times at most, move cells on slow paths and route again (ECP5).")
+    ] = 0,
     jobs: Annotated[int, typer.Option(help="So many tries at once; then all are made, and the best is kept.")] = 1,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers make the tries.")
@@ -34,9 +37,19 @@ def build(
         raise InputError(f"--tries {tries}, --seed {seed}: at least 1 try, and a seed that is not negative")
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1")
+    if refine < 0:
+        raise InputError(f"--refine {refine}: a number of rounds, 0 for none")
     with Steps() as step:
         report = build_report(
-            design, board, seed=seed, tries=tries, clock_mhz=clock_mhz, jobs=jobs, scheduler=scheduler, progress=step
+            design,
+            board,
+            seed=seed,
+            tries=tries,
+            clock_mhz=clock_mhz,
+            rounds=refine,
+            jobs=jobs,
+            scheduler=scheduler,
+            progress=step,
         )
     if json:
         print_json(report)
@@ -52,6 +65,7 @@ def build_report(
     tries: int,
     clock_mhz: float | None,
     progress: Callable[[str], None],
+    rounds: int = 0,
     jobs: int = 1,
     scheduler: str | None = None,
 ) -> dict[str, Any]:
@@ -59,7 +73,15 @@ def build_report(
     # The board first: its name is what people get wrong.
     found = find_board(board)
     report = build_bitstream(
-        design, found, seed=seed, tries=tries, clock_mhz=clock_mhz, jobs=jobs, scheduler=scheduler, progress=progress
+        design,
+        found,
+        seed=seed,
+        tries=tries,
+        clock_mhz=clock_mhz,
+        rounds=rounds,
+        jobs=jobs,
+        scheduler=scheduler,
+        progress=progress,
     )
     return report.as_json()
 

@@ -34,6 +34,7 @@ def evidence(
     seed: Annotated[int, typer.Option(help="Of place and route, the first one.")] = 1,
     tries: Annotated[int, typer.Option(min=1, help="So many seeds at most.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="So many tries at once; then all are made.")] = 1,
+    refine: Annotated[int, typer.Option(min=0, help="Rounds of better places for cells on slow paths.")] = 0,
     commit: Annotated[str, typer.Option(help="What the record says of the code.")] = "unknown",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the designs go.")] = Path("build/evidence"),
     page: Annotated[
@@ -59,13 +60,16 @@ def evidence(
         manifest = _write_if_new(plan, design, source=f"the shipped model {model}", progress=step)
         simulation = run_simulation(design, random_count=words, progress=step)
         check_result(simulation)
-        report = build_report(design, board, seed=seed, tries=tries, clock_mhz=None, jobs=jobs, progress=step)
+        report = build_report(
+            design, board, seed=seed, tries=tries, clock_mhz=None, rounds=refine, jobs=jobs, progress=step
+        )
         step("the other two designs")
         modes = planned_modes(plan.network, limits=target.limits, clock_mhz=report["clock_mhz"])
         step("the same in onnxruntime on this machine")
         cpu = measure_onnxruntime(network_file, random_images(plan.network))
     content: dict[str, Any] = {
-        "command": f"scripts/evidence {model} {board} --words {words} --seed {seed} --tries {tries} --jobs {jobs}",
+        "command": f"scripts/evidence {model} {board} --words {words} --seed {seed} --tries {tries} --jobs {jobs}"
+        + (f" --refine {refine}" if refine else ""),
         "commit": commit,
         "digests": {
             "design.v": file_digest(design / "design.v"),

@@ -1,0 +1,286 @@
+"""Cells on slow paths to better places, in rounds: hard blocks, pieces of paths, then one group after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from cs_hdl.placement.blocks import Blocks
+from cs_hdl.placement.cost import Change, Cost
+from cs_hdl.placement.delays import Delays
+from cs_hdl.placement.placed import Place, PlacedDesign
+from cs_hdl.placement.rules import Rules
+from cs_hdl.placement.timing import Analysis, TimingGraph
+from cs_hdl.placement.wires import WireModel, is_fixed
+
+__all__ = ["improve"]
+
+Pairs = list[tuple[Place, Place]]
+
+_ROUNDS = 12
+#: Shares of the slowest path that count, in the first round and in the end. The last is about as much as the router
+#: differs from any model of wires: what is closer together it may turn around.
+_WARM, _COLD, _COOLING = 0.10, 0.035, 0.8
+#: Paths and wires slower than this share below the slowest are looked at, so many at most in a round.
+_MARGIN = 0.25
+_PATHS, _GROUPS = 160, 3000
+#: Hard blocks move in every third round: the logic about them has to follow.
+_BLOCKS_EVERY = 3
+#: The end: in so many rounds running, less than one in a hundred has moved.
+_QUIET_ROUNDS = 3
+
+
+def improve(
+    design: PlacedDesign, delays: Delays, *, progress: Callable[[int, float], None] = lambda round_number, longest: None
+) -> float:
+    """Move cells of ``design``, which was routed with ``delays``, so that its slow paths get shorter.
+
+    Returns the slowest path in ps that is to be expected, by the model of wires. ``progress`` is told the number of
+    each round and the slowest path before it. Nothing is random: the same design ends the same.
+    """
+    graph = TimingGraph(design, delays)
+    cost = Cost(design, graph, WireModel(design, graph))
+    search = _Search(design, graph, cost)
+    best: tuple[float, list[tuple[int, int, int]], list[str]] | None = None
+    quiet = 0
+    for number in range(_ROUNDS + 1):
+        analysis = cost.anneal(max(_COLD, _WARM * _COOLING**number))
+        # (At one temperature for all rounds, so that they can be compared.)
+        score = float(np.log(np.exp((analysis.ends - analysis.longest) / (_COLD * analysis.longest)).sum()))
+        expected = analysis.longest * (1 + _COLD * score)
+        if best is None or expected < best[0]:
+            best = (expected, list(zip(design.x, design.y, design.within, strict=True)), list(design.sites))
+        if number == _ROUNDS or quiet == _QUIET_ROUNDS:
+            break
+        progress(number, analysis.longest)
+        moved, looked_at = search.round(analysis, with_blocks=number % _BLOCKS_EVERY == 0)
+        quiet = quiet + 1 if 100 * moved <= looked_at else 0
+    assert best is not None
+    _restore(design, best[1], best[2])
+    return cost.anneal(_COLD).longest
+
+
+def _restore(design: PlacedDesign, places: list[Place], sites: list[str]) -> None:
+    design.at.clear()
+    for cell, (place, site) in enumerate(zip(places, sites, strict=True)):
+        design.x[cell], design.y[cell], design.within[cell] = place
+        design.sites[cell] = site
+        if place[2] >= 0:
+            design.at[place] = cell
+
+
+class _Search:
+    """The moves of one round."""
+
+    #: How far around a group and around what it hangs on it may go, in tiles; how many of them are looked into.
+    reach, reach_there, tiles_tried = 8, 2, 10
+    #: Pieces of a path: so many cells at most, groups of so many, so far from each other, and jumps of so many tiles
+    #: before or behind that make them worth a look; so many pieces of each path.
+    piece, piece_group, piece_spread, jump, pieces = 5, 16, 6, 4, 8
+
+    def __init__(self, design: PlacedDesign, graph: TimingGraph, cost: Cost) -> None:
+        self._design, self._graph, self._cost = design, graph, cost
+        self._rules, self._blocks = Rules(design), Blocks(design)
+        tiles = np.array(self._rules.tiles).reshape(-1, 2)
+        self._tile_x, self._tile_y = tiles[:, 0], tiles[:, 1]
+        self._is_tile = set(self._rules.tiles)
+        self._fixed = np.array([is_fixed(*pins) for pins in graph.ports])
+
+    def round(self, analysis: Analysis, *, with_blocks: bool) -> tuple[int, int]:
+        """Move what gains; how many moves there were, and how many things were looked at."""
+        cost = self._cost
+        if with_blocks and self._blocks.assign(cost):
+            analysis = cost.anneal(cost.temperature / cost.longest)
+        paths, moved_paths = self._move_paths(analysis)
+        analysis = self._graph.analyse(cost.estimates)
+        cost.weigh(analysis)
+        groups = self._slow_groups(analysis)
+        moved = sum(self._move_group(cell) for cell in groups)
+        return moved + moved_paths, len(groups) + paths
+
+    # Pieces of paths
+
+    def _move_paths(self, analysis: Analysis) -> tuple[int, int]:
+        """The slowest paths, each once: how many were looked at, and how many moved."""
+        graph, cost = self._graph, self._cost
+        seen: set[tuple[int, ...]] = set()
+        moved, total = 0, cost.total()
+        for end in np.argsort(-analysis.ends, kind="stable").tolist():
+            if analysis.ends[end] < cost.longest * (1 - _MARGIN) or len(seen) == _PATHS:
+                break
+            path = graph.slowest_path(end, analysis, cost.estimates)
+            if tuple(path[:-1]) in seen:
+                continue
+            seen.add(tuple(path[:-1]))
+            after = self._move_path(path, total)
+            if after is not None:
+                moved, total = moved + 1, after
+                arrival = graph.analyse(cost.estimates).arrival
+                analysis = Analysis(arrival=arrival, through=analysis.through, ends=analysis.ends)
+        return len(seen), moved
+
+    def _move_path(self, path: list[int], total: float) -> float | None:
+        """The cost of all once a piece of ``path`` is at a better place; None where there is none."""
+        design, cost = self._design, self._cost
+        for cells, leaders, ends in self._pieces(path):
+            x, y = design.x[cells[0]], design.y[cells[0]]
+            for to_x, to_y in self._goals(x, y, ends):
+                done: list[tuple[Pairs, list[Change]]] = []
+                for leader in leaders:
+                    found = self._best_near(leader, to_x, to_y)
+                    if found is None:
+                        break
+                    pairs, changes = found
+                    design.move(pairs)
+                    done.append((pairs, cost.set_delays(changes)))
+                else:
+                    after = cost.total()
+                    if after < total * (1 - 1e-4):
+                        return after
+                for pairs, undo in reversed(done):
+                    design.move(pairs)
+                    cost.set_delays(undo)
+        return None
+
+    def _pieces(self, path: list[int]) -> list[tuple[list[int], list[int], list[int]]]:
+        """Cells in a row that may move together, the first of each of their groups, and the cells before and behind.
+
+        Those with the longest jump to the rest of the path come first.
+        """
+        found = []
+        for length in range(1, self.piece + 1):
+            for start in range(len(path) - length + 1):
+                cells, stop = path[start : start + length], start + length
+                groups = [self._rules.groups[cell] for cell in cells]
+                if not all(0 < len(group) <= self.piece_group for group in groups):
+                    continue
+                if any(self._apart(*pair) > self.piece_spread for pair in pairwise(cells)):
+                    continue
+                before, behind = path[start - 1 : start] if start else [], path[stop : stop + 1]
+                jumps = [self._apart(cell, cells[0]) for cell in before]
+                jumps += [self._apart(cell, cells[-1]) for cell in behind]
+                if max(jumps, default=0) >= self.jump:
+                    leaders = list(dict.fromkeys(group[0] for group in groups))
+                    found.append((length / 2 - max(jumps), cells, leaders, before + behind))
+        found.sort(key=lambda piece: piece[0])
+        return [piece[1:] for piece in found[: self.pieces]]
+
+    def _apart(self, one: int, other: int) -> int:
+        design = self._design
+        return abs(design.x[one] - design.x[other]) + abs(design.y[one] - design.y[other])
+
+    def _goals(self, x: int, y: int, ends: list[int]) -> list[tuple[int, int]]:
+        """Where to: to either end, between them, or halfway there."""
+        ends_at = [(self._design.x[cell], self._design.y[cell]) for cell in ends]
+        middle = (sum(at[0] for at in ends_at) // len(ends_at), sum(at[1] for at in ends_at) // len(ends_at))
+        halfway = [((x + to_x) // 2, (y + to_y) // 2) for to_x, to_y in ends_at]
+        return sorted({at for at in (*ends_at, middle, *halfway) if abs(at[0] - x) + abs(at[1] - y) >= 3})
+
+    def _best_near(self, cell: int, to_x: int, to_y: int) -> tuple[Pairs, list[Change]] | None:
+        """The cheapest exchange by which the group of ``cell`` comes within two tiles of a place."""
+        best: tuple[float, Pairs, list[Change]] | None = None
+        near = range(-self.reach_there, self.reach_there + 1)
+        for x, y in ((to_x + columns, to_y + rows) for columns in near for rows in near):
+            found = 0
+            for pairs in self._exchanges(cell, x, y):
+                changes = self._cost.changes(pairs)
+                price = self._cost.first_order(changes)
+                if (best is None or price < best[0]) and self._rules.allows(pairs):
+                    best = (price, pairs, changes)
+                    found += 1
+                if found == 2:
+                    break
+        return None if best is None else best[1:]
+
+    def _exchanges(self, cell: int, x: int, y: int) -> Iterator[Pairs]:
+        """All ways to have the group of ``cell`` in tile (x, y): at any place within it where it is loose."""
+        design, rules = self._design, self._rules
+        if (x, y) not in self._is_tile:
+            return
+        group = rules.groups[cell]
+        places = [(design.x[member], design.y[member], design.within[member]) for member in group]
+        columns, rows, within = x - places[0][0], y - places[0][1], places[0][2] % 8
+        for shift in range(-within, 8 - within) if rules.loose[cell] else (0,):
+            if (columns, rows, shift) == (0, 0, 0):
+                continue
+            pairs = rules.exchange(places, (columns, rows, shift))
+            # (Loose cells against a whole chain: seldom worth the look.)
+            if pairs is not None and not (rules.loose[cell] and len(pairs) > 4):
+                yield pairs
+
+    # One group after another
+
+    def _slow_groups(self, analysis: Analysis) -> list[int]:
+        """The first cell of each group at a slow wire, those with the slowest first."""
+        slowest: dict[int, float] = {}
+        graph, design = self._graph, self._design
+        hot = np.flatnonzero((analysis.through > self._cost.longest * (1 - _MARGIN)) & ~self._fixed)
+        for wire in hot.tolist():
+            for cell in (int(graph.drivers[wire]), int(graph.sinks[wire])):
+                if design.within[cell] >= 0:
+                    leader = self._rules.groups[cell][0]
+                    slowest[leader] = max(slowest.get(leader, 0.0), float(analysis.through[wire]))
+        return sorted(slowest, key=lambda cell: (-slowest[cell], cell))[:_GROUPS]
+
+    def _move_group(self, cell: int) -> bool:
+        """Move the group of ``cell`` to where its slow wires are cheapest, if that is better than here."""
+        cost, design, loose = self._cost, self._design, self._rules.loose[cell]
+        best: tuple[float, Pairs, list[Change]] = (-1e-3 * cost.temperature, [], [])
+        for expected, x, y in self._promising(cell):
+            if loose and expected >= best[0]:
+                break
+            for pairs in (*self._exchanges(cell, x, y), *(() if loose else self._whole_tiles(cell, x, y))):
+                changes = cost.changes(pairs)
+                price = cost.price(changes)
+                if price < best[0] and self._rules.allows(pairs):
+                    best = (price, pairs, changes)
+        design.move(best[1])
+        cost.take(best[2])
+        return bool(best[1])
+
+    def _promising(self, cell: int) -> list[tuple[float, int, int]]:
+        """Tiles where the group's own slow wires would cost less, and how much, the best first."""
+        cost, design = self._cost, self._design
+        group = self._rules.groups[cell]
+        inside, x, y = set(group), design.x[cell], design.y[cell]
+        slow = [
+            (wire, member, other)
+            for member in group
+            for wire in cost.wires_of[member]
+            if cost.weights[wire] >= 1e-3 and (other := cost.other_end(wire, member)) not in inside
+        ]
+        if not slow:
+            return []
+        # Where the other end is, seen from the group's first cell.
+        to_x = [design.x[other] - design.x[member] + x for _, member, other in slow]
+        to_y = [design.y[other] - design.y[member] + y for _, member, other in slow]
+        weights = np.array([cost.weights[wire] for wire, _, _ in slow])
+        near = (abs(self._tile_x - x) <= self.reach) & (abs(self._tile_y - y) <= self.reach)
+        for heavy in np.argsort(-weights, kind="stable")[:4].tolist():
+            near |= (abs(self._tile_x - to_x[heavy]) <= self.reach_there) & (
+                abs(self._tile_y - to_y[heavy]) <= self.reach_there
+            )
+        tiles_x, tiles_y = self._tile_x[near], self._tile_y[near]
+        prices = np.zeros(len(tiles_x))
+        for (wire, _, _), at_x, at_y in zip(slow, to_x, to_y, strict=True):
+            prices += cost.prices_at(wire, abs(tiles_x - at_x), abs(tiles_y - at_y))
+        gains = prices - cost.temperature * float(weights.sum())
+        order = np.argsort(gains, kind="stable")[: self.tiles_tried].tolist()
+        return [
+            (float(gains[tile]), int(tiles_x[tile]), int(tiles_y[tile]))
+            for tile in order
+            if gains[tile] < 0 and (tiles_x[tile], tiles_y[tile]) != (x, y)
+        ]
+
+    def _whole_tiles(self, cell: int, x: int, y: int) -> list[Pairs]:
+        """The exchange of all that is in the tiles of a group: their clocks, resets and enables always agree."""
+        design, group = self._design, self._rules.groups[cell]
+        places = [
+            (column, row, within)
+            for column, row in sorted({(design.x[member], design.y[member]) for member in group})
+            for within in range(17)
+        ]
+        pairs = self._rules.exchange(places, (x - design.x[cell], y - design.y[cell], 0))
+        return [] if pairs is None else [pairs]

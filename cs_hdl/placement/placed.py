@@ -1,0 +1,147 @@
+"""A design that nextpnr-ecp5 has placed, as it writes it to JSON: its cells, nets and where they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from cs_hdl.errors import ToolError
+
+__all__ = ["FLIP_FLOPS", "LUTS", "RAM_WRITE", "Pin", "Place", "PlacedDesign"]
+
+#: Column, row, and which of a logic tile's places: its 8 LUTs, its 8 flip-flops, then the one write port of RAMs.
+Place = tuple[int, int, int]
+#: A cell's number and the name of its port.
+Pin = tuple[int, str]
+
+LUTS = range(8)
+FLIP_FLOPS = range(8, 16)
+RAM_WRITE = 16
+
+_LOGIC = re.compile(r"X(\d+)/Y(\d+)/SLICE([A-D])\.(K|FF|RAMW)(\d?)$")
+_BLOCK = re.compile(r"X(\d+)/Y(\d+)/")
+_SLICES = "ABCD"
+
+
+class PlacedDesign:
+    """Cells by number; ``kinds``, ``x``, ``y`` and ``within`` have an entry for each.
+
+    ``within`` is a place's last number in a logic tile and -1 for anything else (multipliers, block RAMs, pins), whose
+    place ``sites`` names. ``at`` finds the cell in a place of logic. ``drivers`` and ``sinks`` lead from a net's number
+    to its pins. Raises ToolError for a file of another kind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._content: dict[str, Any] = json.loads(path.read_text())
+            (self._top,) = self._content["modules"].values()
+            self._read(self._top["cells"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ToolError(f"{path.name}: not a placed design of nextpnr-ecp5 ({error!r})") from None
+
+    def _read(self, cells: dict[str, Any]) -> None:
+        self.names = list(cells)
+        self._cells: list[dict[str, Any]] = list(cells.values())
+        self.kinds: list[str] = [cell["type"] for cell in self._cells]
+        self.x: list[int] = []
+        self.y: list[int] = []
+        self.within: list[int] = []
+        self.sites: list[str] = []
+        self.at: dict[Place, int] = {}
+        self.drivers: dict[int, Pin] = {}
+        sinks: defaultdict[int, list[Pin]] = defaultdict(list)
+        for number, cell in enumerate(self._cells):
+            # (What is "x" there was open before ``write``.)
+            for port, bits in cell["connections"].items():
+                cell["connections"][port] = [net for net in bits if net != "x"]
+            site = cell["attributes"]["NEXTPNR_BEL"]
+            x, y, within = _place_of(site)
+            self.x.append(x)
+            self.y.append(y)
+            self.within.append(within)
+            self.sites.append(site)
+            if within >= 0:
+                self.at[x, y, within] = number
+            for port, bits in cell["connections"].items():
+                for net in bits:
+                    if cell["port_directions"][port] == "output":
+                        self.drivers[net] = (number, port)
+                    elif cell["port_directions"][port] == "input":
+                        sinks[net].append((number, port))
+        self.sinks = dict(sinks)
+
+    def net(self, cell: int, port: str) -> int | None:
+        """The net at a port; None where there is none."""
+        bits = self._cells[cell]["connections"].get(port)
+        return bits[0] if bits else None
+
+    def nets(self, cell: int) -> dict[str, int]:
+        """The net of each connected port of ``cell``."""
+        return {port: bits[0] for port, bits in self._cells[cell]["connections"].items() if bits}
+
+    def parameter(self, cell: int, name: str) -> str:
+        """What the cell was set to; empty where nothing is said."""
+        # (A string that looks like a number ends with a blank in nextpnr's JSON.)
+        return str(self._cells[cell]["parameters"].get(name, "")).strip()
+
+    def move(self, pairs: list[tuple[Place, Place]]) -> None:
+        """Exchange what is in the places of each pair, which no other pair has. Moving back is the same again."""
+        for one, other in pairs:
+            cell, partner = self.at.pop(one, None), self.at.pop(other, None)
+            for number, place in ((cell, other), (partner, one)):
+                if number is not None:
+                    self.at[place] = number
+                    self.x[number], self.y[number], self.within[number] = place
+
+    def move_block(self, cell: int, site: str) -> None:
+        """Put a hard block to ``site``, whatever is there."""
+        self.x[cell], self.y[cell], _ = _place_of(site)
+        self.sites[cell] = site
+
+    def write(self, path: Path, *, target_mhz: float) -> None:
+        """The design for nextpnr to route from nothing (``--no-pack --no-place``), all its clocks at ``target_mhz``.
+
+        nextpnr forgets the constraints of clocks, and options that its JSON has it takes from there.
+        """
+        for number, cell in enumerate(self._cells):
+            within = self.within[number]
+            site = self.sites[number] if within < 0 else _name_of(self.x[number], self.y[number], within)
+            cell["attributes"]["NEXTPNR_BEL"] = site
+        open_ports = [
+            (cell["connections"], port)
+            for cell in self._cells
+            for port, bits in cell["connections"].items()
+            if not bits
+        ]
+        # A port without any bit would be gone when nextpnr reads it, and with it what ties it low.
+        for connections, port in open_ports:
+            connections[port] = ["x"]
+        for net in self._top["netnames"].values():
+            net["attributes"].pop("ROUTING", None)
+        self._top["settings"].pop("route", None)
+        self._top["settings"]["target_freq"] = f"{target_mhz * 1e6:.6f}"
+        path.write_text(json.dumps(self._content))
+        for connections, port in open_ports:
+            connections[port] = []
+
+
+def _place_of(site: str) -> Place:
+    logic = _LOGIC.match(site)
+    if logic:
+        first = 2 * _SLICES.index(logic[3])
+        within = {"K": first, "FF": FLIP_FLOPS.start + first, "RAMW": RAM_WRITE}[logic[4]] + int(logic[5] or 0)
+        return int(logic[1]), int(logic[2]), within
+    block = _BLOCK.match(site)
+    if block is None:
+        raise ValueError(f"no place of an ECP5: {site}")
+    return int(block[1]), int(block[2]), -1
+
+
+def _name_of(x: int, y: int, within: int) -> str:
+    if within == RAM_WRITE:
+        return f"X{x}/Y{y}/SLICEC.RAMW"
+    kind = "K" if within in LUTS else "FF"
+    return f"X{x}/Y{y}/SLICE{_SLICES[within % 8 // 2]}.{kind}{within % 2}"

@@ -1,0 +1,157 @@
+"""Better places for cells: a real design, placed and routed by nextpnr, which also says how fast it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from stand_in import write_negative
+
+from cs_hdl.board.catalogue import find_board
+from cs_hdl.build import refine
+from cs_hdl.build.bitstream import build_bitstream
+from cs_hdl.build.tools import require_tool
+from cs_hdl.errors import InputError, ResultError, ToolError
+from cs_hdl.placement.delays import read_delays
+from cs_hdl.placement.improve import improve
+from cs_hdl.placement.placed import PlacedDesign
+from cs_hdl.placement.rules import Rules
+from cs_hdl.placement.timing import TimingGraph
+from cs_hdl.placement.wires import WireModel
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A folder with what a build of one round began and ended with, and what it told on its way."""
+    folder = tmp_path_factory.mktemp("placement")
+    try:
+        for name in ("yosys", "nextpnr-ecp5", "ecppack"):
+            require_tool(name)
+        pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
+    except ToolError as error:
+        pytest.skip(str(error))
+    write_negative(folder / "design", lanes=4, rest=5)
+    steps = []
+
+    def keep(routed, result, move=refine._move):
+        shutil.copy(routed / "nextpnr.json", folder / "before.json")
+        for name in ("placed.json", "delays.sdf"):
+            shutil.copy(routed / name, folder / name)
+        move(routed, result)
+        shutil.copy(result, folder / "moved.json")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setattr(refine, "_move", keep)
+        # A clock that it never holds, so that the round is made.
+        with pytest.raises(ResultError, match="timing missed"):
+            build_bitstream(folder / "design", find_board("ulx3s-85f"), clock_mhz=390, rounds=1, progress=steps.append)
+    return folder, steps
+
+
+def test_a_round_keeps_the_faster_design(built):
+    folder, steps = built
+    report = json.loads((folder / "design/build/ulx3s-85f/report.json").read_text())
+    (before,) = [
+        entry["achieved"]
+        for name, entry in json.loads((folder / "before.json").read_text())["fmax"].items()
+        if "serial" not in name
+    ]
+    assert steps[-3:] == ["moving cells, round 1, seed 1", "routing, round 1, seed 1", "bitstream"]
+    assert report["refined"] in (0, 1)
+    assert (report["fmax_mhz"] > before) == (report["refined"] == 1) and report["fmax_mhz"] >= before - 1e-3
+    assert not list((folder / "design/build/ulx3s-85f").glob("*.sdf"))
+
+
+def test_timing_is_that_of_nextpnr(built):
+    folder, _ = built
+    design, delays = PlacedDesign(folder / "placed.json"), read_delays(folder / "delays.sdf")
+    graph = TimingGraph(design, delays)
+    analysis = graph.analyse(graph.routed)
+    fmax = [entry["achieved"] for entry in json.loads((folder / "before.json").read_text())["fmax"].values()]
+    assert min(abs(1e6 / analysis.longest - mhz) for mhz in fmax) < 0.01
+    # What goes through a wire ends somewhere, and the slowest path goes through its wires.
+    assert analysis.through.max() == pytest.approx(analysis.longest)
+    path = graph.slowest_path(int(analysis.ends.argmax()), analysis, graph.routed)
+    assert len(path) > 1 and "_FF" in design.kinds[path[-1]] + design.kinds[path[0]]
+
+
+def test_moved_cells_are_the_same_netlist_in_legal_places(built):
+    folder, _ = built
+    design = PlacedDesign(folder / "placed.json")
+    rules = Rules(design)
+    assert all(rules.fits(*tile) for tile in rules.tiles)
+    moved = PlacedDesign(folder / "moved.json")
+    rules_there = Rules(moved)
+    assert all(rules_there.fits(*tile) for tile in rules_there.tiles)
+    assert moved.names == design.names and moved.kinds == design.kinds and len(moved.at) == len(design.at)
+    assert any(moved.sites[cell] != design.sites[cell] for cell in range(len(design.names)))
+    for cell, group in enumerate(rules.groups):
+        assert design.nets(cell) == moved.nets(cell)
+        assert moved.parameter(cell, "MODE") == design.parameter(cell, "MODE")
+        # A group keeps its shape; only loose ones change their place within a tile.
+        for member in group:
+            assert moved.x[member] - moved.x[cell] == design.x[member] - design.x[cell]
+            assert moved.y[member] - moved.y[cell] == design.y[member] - design.y[cell]
+            assert rules.loose[cell] or moved.within[member] == design.within[member]
+    for cell, within in enumerate(design.within):
+        if within < 0 and design.kinds[cell] not in ("MULT18X18D", "DP16KD"):
+            assert moved.sites[cell] == design.sites[cell]
+
+
+def test_the_expected_path_is_no_slower_and_always_the_same(built):
+    folder, _ = built
+    design, delays = PlacedDesign(folder / "placed.json"), read_delays(folder / "delays.sdf")
+    graph = TimingGraph(design, delays)
+    before = graph.analyse(WireModel(design, graph).estimate(design, graph)).longest
+    assert improve(design, delays) <= before
+    moved = PlacedDesign(folder / "moved.json")
+    assert (design.x, design.y, design.within) == (moved.x, moved.y, moved.within)
+
+
+def test_an_exchange_back_is_none_and_rules_refuse(built):
+    folder, _ = built
+    design = PlacedDesign(folder / "placed.json")
+    rules = Rules(design)
+    before = dict(design.at)
+    loose = [cell for cell in before.values() if rules.loose[cell]]
+    stiff = [cell for cell in before.values() if not rules.loose[cell]]
+    tried = 0
+    for cell in loose[:200]:
+        places = [(design.x[member], design.y[member], design.within[member]) for member in rules.groups[cell]]
+        x, y = rules.tiles[tried % len(rules.tiles)]
+        pairs = rules.exchange(places, (x - design.x[cell], y - design.y[cell], 0))
+        if pairs is not None:
+            rules.allows(pairs)
+            tried += 1
+    assert tried and design.at == before
+    cell = stiff[0]
+    place = (design.x[cell], design.y[cell], design.within[cell])
+    assert rules.exchange([place], (0, 0, 1 if place[2] % 8 < 7 else -1)) is None
+    assert rules.exchange([place], (1000, 0, 0)) is None
+    # Two flip-flops of a slice with different enables.
+    registers = [cell for cell in before.values() if design.kinds[cell] == "TRELLIS_FF"]
+    kinds = {(design.net(cell, "CE"), design.parameter(cell, "CEMUX")): cell for cell in registers}
+    assert len(kinds) > 1
+    one, other = list(kinds.values())[:2]
+    x, y = rules.tiles[0]
+    for within in range(17):
+        design.at.pop((x, y, within), None)
+    design.at[x, y, 8], design.at[x, y, 9] = one, other
+    assert not rules.fits(x, y)
+
+
+def test_files_of_another_kind(tmp_path):
+    (tmp_path / "placed.json").write_text('{"modules": {"top": {"cells": {"a": {}}}}}')
+    (tmp_path / "delays.sdf").write_text("(DELAYFILE)\n")
+    with pytest.raises(ToolError, match=r"placed\.json"):
+        PlacedDesign(tmp_path / "placed.json")
+    with pytest.raises(ToolError, match=r"delays\.sdf"):
+        read_delays(tmp_path / "delays.sdf")
+
+
+def test_only_an_ecp5_is_refined(tmp_path):
+    write_negative(tmp_path / "design", lanes=2, rest=3)
+    with pytest.raises(InputError, match="--refine 1: only for an ECP5"):
+        build_bitstream(tmp_path / "design", find_board("icebreaker"), rounds=1)
