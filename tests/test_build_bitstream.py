@@ -7,6 +7,7 @@ import json
 import zipfile
 
 import pytest
+from build_tools import need_build_tools
 from stand_in import write_negative
 
 from cs_hdl.board.catalogue import find_board
@@ -14,7 +15,7 @@ from cs_hdl.build import bitstream, cluster, tries
 from cs_hdl.build.bitstream import build_bitstream
 from cs_hdl.build.place_route import Routed
 from cs_hdl.build.synthesis import read_netlist
-from cs_hdl.build.tools import Tool, require_tool
+from cs_hdl.build.tools import Tool
 from cs_hdl.errors import InputError, ResultError, ToolError
 
 BOARD = find_board("ulx3s-85f")
@@ -55,12 +56,7 @@ def design(tmp_path):
 
 
 def test_a_real_bitstream(design):
-    try:
-        for name in ("yosys", "nextpnr-ecp5", "ecppack"):
-            require_tool(name)
-        pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
-    except ToolError as error:
-        pytest.skip(str(error))
+    need_build_tools("yosys", "nextpnr-ecp5", "ecppack")
     steps = []
     report = build_bitstream(design, BOARD, seed=1, progress=steps.append)
     folder = design / "build" / "ulx3s-85f"

@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+from build_tools import need_build_tools
 from stand_in import write_negative
 
 from cs_hdl.board.catalogue import find_board
@@ -17,7 +18,6 @@ from cs_hdl.build.family import FAMILIES
 from cs_hdl.build.set_clock import set_clock
 from cs_hdl.build.spill import find_memories, registers_for
 from cs_hdl.build.synthesis import read_netlist
-from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import InputError, ToolError
 
 
@@ -33,12 +33,7 @@ def own_cache(tmp_path, monkeypatch):
 def test_a_real_bitstream(tmp_path, name, begins):
     board = find_board(name)
     family = FAMILIES[board.family]
-    try:
-        for tool in family.tools:
-            require_tool(tool)
-        pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
-    except ToolError as error:
-        pytest.skip(str(error))
+    need_build_tools(*family.tools)
     write_negative(tmp_path / "design", lanes=4, rest=5)
     report = build_bitstream(tmp_path / "design", board)
     folder = tmp_path / "design" / "build" / name

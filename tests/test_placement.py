@@ -6,12 +6,12 @@ import json
 import shutil
 
 import pytest
+from build_tools import need_build_tools
 from stand_in import write_negative
 
 from cs_hdl.board.catalogue import find_board
 from cs_hdl.build import refine
 from cs_hdl.build.bitstream import build_bitstream
-from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import InputError, ResultError, ToolError
 from cs_hdl.placement.delays import read_delays
 from cs_hdl.placement.improve import improve
@@ -25,12 +25,7 @@ from cs_hdl.placement.wires import WireModel
 def built(tmp_path_factory):
     """A folder with what a build of one round began and ended with, and what it told on its way."""
     folder = tmp_path_factory.mktemp("placement")
-    try:
-        for name in ("yosys", "nextpnr-ecp5", "ecppack"):
-            require_tool(name)
-        pytest.importorskip("amaranth_boards", reason="amaranth-boards is missing")
-    except ToolError as error:
-        pytest.skip(str(error))
+    need_build_tools("yosys", "nextpnr-ecp5", "ecppack")
     write_negative(folder / "design", lanes=4, rest=5)
     steps = []
 
@@ -73,7 +68,7 @@ def test_timing_is_that_of_nextpnr(built):
     assert min(abs(1e6 / analysis.longest - mhz) for mhz in fmax) < 0.01
     # What goes through a wire ends somewhere, and the slowest path goes through its wires.
     assert analysis.through.max() == pytest.approx(analysis.longest)
-    path = graph.slowest_path(int(analysis.ends.argmax()), analysis, graph.routed)
+    path = graph.slowest_path(int(analysis.ends.argmax()), analysis.arrival, graph.routed)
     assert len(path) > 1 and "_FF" in design.kinds[path[-1]] + design.kinds[path[0]]
 
 
@@ -119,7 +114,7 @@ def test_an_exchange_back_is_none_and_rules_refuse(built):
     stiff = [cell for cell in before.values() if not rules.loose[cell]]
     tried = 0
     for cell in loose[:200]:
-        places = [(design.x[member], design.y[member], design.within[member]) for member in rules.groups[cell]]
+        places = [design.place(member) for member in rules.groups[cell]]
         x, y = rules.tiles[tried % len(rules.tiles)]
         pairs = rules.exchange(places, (x - design.x[cell], y - design.y[cell], 0))
         if pairs is not None:
@@ -127,7 +122,7 @@ def test_an_exchange_back_is_none_and_rules_refuse(built):
             tried += 1
     assert tried and design.at == before
     cell = stiff[0]
-    place = (design.x[cell], design.y[cell], design.within[cell])
+    place = design.place(cell)
     assert rules.exchange([place], (0, 0, 1 if place[2] % 8 < 7 else -1)) is None
     assert rules.exchange([place], (1000, 0, 0)) is None
     # Two flip-flops of a slice with different enables.

@@ -99,7 +99,7 @@ def build_bitstream(
 
     def route(folder: Path, wanted: Pll) -> tuple[BuildParts, Try, Pll]:
         folder.mkdir()
-        parts = dataclasses.replace(_parts(design, manifest, board, wanted), rounds=rounds)
+        parts = _parts(design, manifest, board, wanted, rounds=rounds)
         if tries > 1 and (jobs > 1 or scheduler is not None):
             best = best_of_all(parts, folder, seeds=seeds, jobs=jobs, scheduler=scheduler, progress=progress)
         else:
@@ -149,7 +149,7 @@ def _wanted(clock_mhz: float | None, board: Board) -> float:
     return clock_mhz
 
 
-def _parts(design: Path, manifest: dict[str, Any], board: Board, pll: Pll) -> BuildParts:
+def _parts(design: Path, manifest: dict[str, Any], board: Board, pll: Pll, *, rounds: int) -> BuildParts:
     from cs_hdl.board.top import BoardTop, make_platform
 
     family = FAMILIES[board.family]
@@ -162,7 +162,14 @@ def _parts(design: Path, manifest: dict[str, Any], board: Board, pll: Pll) -> Bu
     device = device_arguments(board.device, platform=platform, family=family)
     packing = pack_arguments(_text(plan.files["build_top.sh"]), platform=platform, family=family)
     return BuildParts(
-        tools=tools, files=files, device=device, pack_options=packing, board=board, family=family, pll=pll
+        tools=tools,
+        files=files,
+        device=device,
+        pack_options=packing,
+        board=board,
+        family=family,
+        pll=pll,
+        rounds=rounds,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cs_hdl.build.family import FAMILIES, Family
-from cs_hdl.build.refine import KEEP_PLACEMENT, Outputs, refine
+from cs_hdl.build.refine import KEEP_PLACEMENT, refine
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.slowest import condense_timings, net_of
 from cs_hdl.build.synthesis import Netlist
@@ -130,7 +130,7 @@ def place_and_route(
             nextpnr,
             folder,
             options=options,
-            files=Outputs(constraints=family.constraints, config=family.config),
+            family=family,
             seed=seed,
             rounds=rounds,
             fmax=lambda path: read_report(path, seed=seed, netlist=netlist, family=family).fmax_mhz,

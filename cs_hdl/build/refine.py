@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from cs_hdl.build.family import Family
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.tools import Tool
 
-__all__ = ["KEEP_PLACEMENT", "Outputs", "refine"]
+__all__ = ["KEEP_PLACEMENT", "refine"]
 
 _PLACED, _DELAYS = "placed.json", "delays.sdf"
 #: nextpnr's options that leave behind what a round begins with.
@@ -21,20 +21,12 @@ _AIM_MHZ = 400.0
 _REPORT, _LOG = "nextpnr.json", "nextpnr.log"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """The names of the pins' ``constraints``, which nextpnr reads, and of its ``config``, which it writes."""
-
-    constraints: str
-    config: str
-
-
 def refine(
     nextpnr: Tool,
     folder: Path,
     *,
     options: list[str],
-    files: Outputs,
+    family: Family,
     seed: int,
     rounds: int,
     fmax: Callable[[Path], float],
@@ -49,29 +41,27 @@ def refine(
     nextpnr fails or has written something else than is expected.
     """
     best, best_mhz = 0, fmax(folder / _REPORT)
-    latest = folder
     for number in range(1, rounds + 1):
         if best_mhz >= enough_mhz:
             break
-        work = folder / f"round-{number}"
+        work = folder / "round"
         work.mkdir()
         progress(f"moving cells, round {number}")
-        _move(latest, work / "moved.json")
+        _move(folder, work / "moved.json")
         progress(f"routing, round {number}")
-        shutil.copyfile(folder / files.constraints, work / files.constraints)
+        shutil.copyfile(folder / family.constraints, work / family.constraints)
         # Another seed each time: much of what a routing holds is luck.
         this = ["--json", "moved.json", "--no-pack", "--no-place", "--seed", str(seed + number), *KEEP_PLACEMENT]
         run_tool(nextpnr, [*options, *this], folder=work, log=_LOG)
         mhz = fmax(work / _REPORT)
+        # The next round goes on from this one, faster or not.
+        kept = [_PLACED, _DELAYS]
         if mhz > best_mhz:
             best, best_mhz = number, mhz
-            for name in (files.config, _REPORT, _LOG):
-                shutil.copyfile(work / name, folder / name)
-        if latest is not folder:
-            shutil.rmtree(latest)
-        latest = work
-    if latest is not folder:
-        shutil.rmtree(latest)
+            kept += [family.config, _REPORT, _LOG]
+        for name in kept:
+            (work / name).replace(folder / name)
+        shutil.rmtree(work)
     for name in (_PLACED, _DELAYS):
         (folder / name).unlink()
     return best

@@ -102,11 +102,9 @@ def _build(
     report = build_report(design, board.name, seed=seed, tries=tries, clock_mhz=None, rounds=refine, progress=step)
     bitstream = Path(report["bitstream"])
     options = [*([] if model is None else ["--model", model]), *([] if cycles is None else ["--cycles", str(cycles)])]
-    more = ["--refine", str(refine)] if refine else []
+    options += ["--refine", str(refine)] if refine else []
     content: dict[str, Any] = {
-        "command": " ".join(
-            ["scripts/boards", board.name, *options, "--seed", str(seed), "--tries", str(tries), *more]
-        ),
+        "command": " ".join(["scripts/boards", board.name, *options, "--seed", str(seed), "--tries", str(tries)]),
         "commit": commit,
         "model": name,
         "cycles": cycles,

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from cs_hdl.placement.cost import Cost
-from cs_hdl.placement.placed import PlacedDesign
+from cs_hdl.placement.placed import PlacedDesign, place_of
 
 __all__ = ["Blocks"]
 
@@ -30,9 +30,10 @@ class Blocks:
                 shared = sorted(item for item in design.nets(cell).items() if _SHARED.match(item[0]))
                 alike[kind, *(shared if kind == "MULT18X18D" else ())].append(cell)
         only_kind = sum(key[0] == "MULT18X18D" for key in alike) == 1
-        self._alike = [
-            (cells, self._sites(cells, with_free=only_kind and key[0] == "MULT18X18D")) for key, cells in alike.items()
-        ]
+        self._alike = []
+        for key, cells in alike.items():
+            sites = self._sites(cells, with_free=only_kind and key[0] == "MULT18X18D")
+            self._alike.append((cells, sites, np.array([place_of(site) for site in sites])))
 
     def _sites(self, cells: list[int], *, with_free: bool) -> list[str]:
         """Where ``cells`` are, and where else: every row of multipliers has the same columns."""
@@ -43,14 +44,13 @@ class Blocks:
         columns = sorted({(x, name) for x, _, name in parts}, key=lambda part: (int(part[0]), part[1]))
         rows = sorted({y for _, y, _ in parts}, key=int)
         every = [f"X{x}/Y{y}/{name}" for x, name in columns for y in rows]
-        return taken + [site for site in every if site not in set(taken)]
+        return list(dict.fromkeys(taken + every))
 
     def assign(self, cost: Cost) -> bool:
         """Give each block the site where all together cost least, as the rest is now; whether any has moved."""
         moved = False
-        for cells, sites in self._alike:
-            parts = [match.groups() for match in map(_SITE.match, sites) if match]
-            x, y = (np.array([int(part[axis]) for part in parts]) for axis in (0, 1))
+        for cells, sites, places in self._alike:
+            x, y, _ = places.T
             prices = np.zeros((len(cells), len(sites)))
             for row, cell in enumerate(cells):
                 for wire in cost.wires_of[cell]:

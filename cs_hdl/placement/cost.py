@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from cs_hdl.placement.placed import Place, PlacedDesign
+from cs_hdl.placement.placed import Exchange, Place, PlacedDesign
 from cs_hdl.placement.timing import Analysis, TimingGraph
 from cs_hdl.placement.wires import WireModel
 
@@ -29,8 +29,10 @@ _LENGTH = 2e-4
 class Cost:
     """A path of ``t`` ps costs ``exp((t - longest) / temperature)``, ``longest`` being the slowest one at ``anneal``.
 
-    ``estimates`` holds the delay of each wire at the places where its cells are now. The two prices of a change are
-    first guesses, wire by wire; ``total`` is exact for the model of wires, and takes as long as timing all paths.
+    ``anneal`` comes first. ``estimates`` holds the delay of each wire at the places where its cells are now,
+    ``movable`` tells which wires can change theirs, ``wires_of`` which of those are at each cell. The two prices of a
+    change are first guesses, wire by wire; ``total`` is exact for the model of wires, and takes as long as timing all
+    paths.
     """
 
     def __init__(self, design: PlacedDesign, graph: TimingGraph, model: WireModel) -> None:
@@ -40,16 +42,15 @@ class Cost:
         tables = model.tables.tolist()
         self._tables = [tables[kind] for kind in model.kinds.tolist()]
         self.wires_of: list[list[int]] = [[] for _ in design.kinds]
-        for wire in np.flatnonzero(~model.fixed & (graph.drivers != graph.sinks)).tolist():
+        self.movable = ~model.fixed
+        for wire in np.flatnonzero(self.movable & (graph.drivers != graph.sinks)).tolist():
             self.wires_of[self._drivers[wire]].append(wire)
             self.wires_of[self._sinks[wire]].append(wire)
-        self.estimates = model.estimate(design, graph)
-        self._delays: list[float] = self.estimates.tolist()
 
     def anneal(self, temperature: float) -> Analysis:
         """Time all paths anew, and let those count that are within some ``temperature`` (a share of the longest)."""
         self.estimates = self._model.estimate(self._design, self._graph)
-        self._delays = self.estimates.tolist()
+        self._delays: list[float] = self.estimates.tolist()
         analysis = self._graph.analyse(self.estimates)
         self.longest, self.temperature = analysis.longest, temperature * analysis.longest
         self.weigh(analysis)
@@ -59,11 +60,11 @@ class Cost:
         """Take what each wire costs from the paths through it."""
         self._through: list[float] = analysis.through.tolist()
         above = (analysis.through - self.longest) / self.temperature
-        self.weights: list[float] = np.where(above > -_FAR, np.exp(np.clip(above, -_FAR, _MOST)), 0.0).tolist()
+        self.weights: list[float] = _prices(above, most=_MOST).tolist()
 
     def total(self) -> float:
         """The sum over all ends of paths."""
-        ends = self._graph.analyse(self.estimates).ends
+        ends = self._graph.ends(self._graph.arrivals(self.estimates), self.estimates)
         return float(np.exp((ends - self.longest) / self.temperature).sum())
 
     def other_end(self, wire: int, cell: int) -> int:
@@ -74,10 +75,9 @@ class Cost:
         """What ``wire`` would cost at each of these distances."""
         longer = self._base[wire] + self._model.tables[self._model.kinds[wire], columns, rows] - self._delays[wire]
         above = (self._through[wire] + longer - self.longest) / self.temperature
-        price = np.where(above > -_FAR, np.exp(np.clip(above, -_FAR, _ABOVE)), 0.0) * self.temperature
-        return np.asarray(price + _LENGTH * longer)
+        return np.asarray(_prices(above, most=_ABOVE) * self.temperature + _LENGTH * longer)
 
-    def changes(self, pairs: list[tuple[Place, Place]]) -> list[Change]:
+    def changes(self, pairs: Exchange) -> list[Change]:
         """All wires whose delay changes when the places of ``pairs`` are exchanged."""
         at, x, y, delays = self._design.at, self._design.x, self._design.y, self._delays
         drivers, sinks, base, tables = self._drivers, self._sinks, self._base, self._tables
@@ -108,8 +108,7 @@ class Cost:
         for wire, delay in changes:
             longer = delay - self._delays[wire]
             above = (self._through[wire] + longer - self.longest) / self.temperature
-            if above > -_FAR:
-                total += self.temperature * (math.exp(min(above, _ABOVE)))
+            total += self.temperature * _price(above, most=_ABOVE)
             total += _LENGTH * longer - self.temperature * self.weights[wire]
         return total
 
@@ -126,4 +125,14 @@ class Cost:
         for wire, before in self.set_delays(changes):
             self._through[wire] += self._delays[wire] - before
             above = (self._through[wire] - self.longest) / self.temperature
-            self.weights[wire] = math.exp(min(above, _MOST)) if above > -_FAR else 0.0
+            self.weights[wire] = _price(above, most=_MOST)
+
+
+def _price(above: float, *, most: float) -> float:
+    """The price of a path that is so many temperatures above the slowest."""
+    return math.exp(min(above, most)) if above > -_FAR else 0.0
+
+
+def _prices(above: NDArray[np.float64], *, most: float) -> NDArray[np.float64]:
+    """The same for many."""
+    return np.where(above > -_FAR, np.exp(np.clip(above, -_FAR, most)), 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -10,14 +10,12 @@ import numpy as np
 from cs_hdl.placement.blocks import Blocks
 from cs_hdl.placement.cost import Change, Cost
 from cs_hdl.placement.delays import Delays
-from cs_hdl.placement.placed import Place, PlacedDesign
+from cs_hdl.placement.placed import Exchange, PlacedDesign
 from cs_hdl.placement.rules import Rules
 from cs_hdl.placement.timing import Analysis, TimingGraph
-from cs_hdl.placement.wires import WireModel, is_fixed
+from cs_hdl.placement.wires import WireModel
 
 __all__ = ["improve"]
-
-Pairs = list[tuple[Place, Place]]
 
 _ROUNDS = 12
 #: Shares of the slowest path that count, in the first round and in the end. The last is about as much as the router
@@ -32,43 +30,30 @@ _BLOCKS_EVERY = 3
 _QUIET_ROUNDS = 3
 
 
-def improve(
-    design: PlacedDesign, delays: Delays, *, progress: Callable[[int, float], None] = lambda round_number, longest: None
-) -> float:
+def improve(design: PlacedDesign, delays: Delays) -> float:
     """Move cells of ``design``, which was routed with ``delays``, so that its slow paths get shorter.
 
-    Returns the slowest path in ps that is to be expected, by the model of wires. ``progress`` is told the number of
-    each round and the slowest path before it. Nothing is random: the same design ends the same.
+    Returns the slowest path in ps that is to be expected, by the model of wires. Nothing is random: the same design
+    ends the same.
     """
     graph = TimingGraph(design, delays)
     cost = Cost(design, graph, WireModel(design, graph))
     search = _Search(design, graph, cost)
-    best: tuple[float, list[tuple[int, int, int]], list[str]] | None = None
+    best_score, best_longest, best = np.inf, np.inf, design.arrangement()
     quiet = 0
     for number in range(_ROUNDS + 1):
         analysis = cost.anneal(max(_COLD, _WARM * _COOLING**number))
         # (At one temperature for all rounds, so that they can be compared.)
         score = float(np.log(np.exp((analysis.ends - analysis.longest) / (_COLD * analysis.longest)).sum()))
         expected = analysis.longest * (1 + _COLD * score)
-        if best is None or expected < best[0]:
-            best = (expected, list(zip(design.x, design.y, design.within, strict=True)), list(design.sites))
+        if expected < best_score:
+            best_score, best_longest, best = expected, analysis.longest, design.arrangement()
         if number == _ROUNDS or quiet == _QUIET_ROUNDS:
             break
-        progress(number, analysis.longest)
         moved, looked_at = search.round(analysis, with_blocks=number % _BLOCKS_EVERY == 0)
         quiet = quiet + 1 if 100 * moved <= looked_at else 0
-    assert best is not None
-    _restore(design, best[1], best[2])
-    return cost.anneal(_COLD).longest
-
-
-def _restore(design: PlacedDesign, places: list[Place], sites: list[str]) -> None:
-    design.at.clear()
-    for cell, (place, site) in enumerate(zip(places, sites, strict=True)):
-        design.x[cell], design.y[cell], design.within[cell] = place
-        design.sites[cell] = site
-        if place[2] >= 0:
-            design.at[place] = cell
+    design.arrange(best)
+    return best_longest
 
 
 class _Search:
@@ -85,8 +70,6 @@ class _Search:
         self._rules, self._blocks = Rules(design), Blocks(design)
         tiles = np.array(self._rules.tiles).reshape(-1, 2)
         self._tile_x, self._tile_y = tiles[:, 0], tiles[:, 1]
-        self._is_tile = set(self._rules.tiles)
-        self._fixed = np.array([is_fixed(*pins) for pins in graph.ports])
 
     def round(self, analysis: Analysis, *, with_blocks: bool) -> tuple[int, int]:
         """Move what gains; how many moves there were, and how many things were looked at."""
@@ -106,19 +89,17 @@ class _Search:
         """The slowest paths, each once: how many were looked at, and how many moved."""
         graph, cost = self._graph, self._cost
         seen: set[tuple[int, ...]] = set()
-        moved, total = 0, cost.total()
+        moved, total, arrival = 0, cost.total(), analysis.arrival
         for end in np.argsort(-analysis.ends, kind="stable").tolist():
             if analysis.ends[end] < cost.longest * (1 - _MARGIN) or len(seen) == _PATHS:
                 break
-            path = graph.slowest_path(end, analysis, cost.estimates)
+            path = graph.slowest_path(end, arrival, cost.estimates)
             if tuple(path[:-1]) in seen:
                 continue
             seen.add(tuple(path[:-1]))
             after = self._move_path(path, total)
             if after is not None:
-                moved, total = moved + 1, after
-                arrival = graph.analyse(cost.estimates).arrival
-                analysis = Analysis(arrival=arrival, through=analysis.through, ends=analysis.ends)
+                moved, total, arrival = moved + 1, after, graph.arrivals(cost.estimates)
         return len(seen), moved
 
     def _move_path(self, path: list[int], total: float) -> float | None:
@@ -127,7 +108,7 @@ class _Search:
         for cells, leaders, ends in self._pieces(path):
             x, y = design.x[cells[0]], design.y[cells[0]]
             for to_x, to_y in self._goals(x, y, ends):
-                done: list[tuple[Pairs, list[Change]]] = []
+                done: list[tuple[Exchange, list[Change]]] = []
                 for leader in leaders:
                     found = self._best_near(leader, to_x, to_y)
                     if found is None:
@@ -178,9 +159,9 @@ class _Search:
         halfway = [((x + to_x) // 2, (y + to_y) // 2) for to_x, to_y in ends_at]
         return sorted({at for at in (*ends_at, middle, *halfway) if abs(at[0] - x) + abs(at[1] - y) >= 3})
 
-    def _best_near(self, cell: int, to_x: int, to_y: int) -> tuple[Pairs, list[Change]] | None:
+    def _best_near(self, cell: int, to_x: int, to_y: int) -> tuple[Exchange, list[Change]] | None:
         """The cheapest exchange by which the group of ``cell`` comes within two tiles of a place."""
-        best: tuple[float, Pairs, list[Change]] | None = None
+        best: tuple[float, Exchange, list[Change]] | None = None
         near = range(-self.reach_there, self.reach_there + 1)
         for x, y in ((to_x + columns, to_y + rows) for columns in near for rows in near):
             found = 0
@@ -194,13 +175,13 @@ class _Search:
                     break
         return None if best is None else best[1:]
 
-    def _exchanges(self, cell: int, x: int, y: int) -> Iterator[Pairs]:
+    def _exchanges(self, cell: int, x: int, y: int) -> Iterator[Exchange]:
         """All ways to have the group of ``cell`` in tile (x, y): at any place within it where it is loose."""
         design, rules = self._design, self._rules
-        if (x, y) not in self._is_tile:
+        if not rules.is_tile(x, y):
             return
         group = rules.groups[cell]
-        places = [(design.x[member], design.y[member], design.within[member]) for member in group]
+        places = [design.place(member) for member in group]
         columns, rows, within = x - places[0][0], y - places[0][1], places[0][2] % 8
         for shift in range(-within, 8 - within) if rules.loose[cell] else (0,):
             if (columns, rows, shift) == (0, 0, 0):
@@ -216,7 +197,7 @@ class _Search:
         """The first cell of each group at a slow wire, those with the slowest first."""
         slowest: dict[int, float] = {}
         graph, design = self._graph, self._design
-        hot = np.flatnonzero((analysis.through > self._cost.longest * (1 - _MARGIN)) & ~self._fixed)
+        hot = np.flatnonzero((analysis.through > self._cost.longest * (1 - _MARGIN)) & self._cost.movable)
         for wire in hot.tolist():
             for cell in (int(graph.drivers[wire]), int(graph.sinks[wire])):
                 if design.within[cell] >= 0:
@@ -227,7 +208,7 @@ class _Search:
     def _move_group(self, cell: int) -> bool:
         """Move the group of ``cell`` to where its slow wires are cheapest, if that is better than here."""
         cost, design, loose = self._cost, self._design, self._rules.loose[cell]
-        best: tuple[float, Pairs, list[Change]] = (-1e-3 * cost.temperature, [], [])
+        best: tuple[float, Exchange, list[Change]] = (-1e-3 * cost.temperature, [], [])
         for expected, x, y in self._promising(cell):
             if loose and expected >= best[0]:
                 break
@@ -274,7 +255,7 @@ class _Search:
             if gains[tile] < 0 and (tiles_x[tile], tiles_y[tile]) != (x, y)
         ]
 
-    def _whole_tiles(self, cell: int, x: int, y: int) -> list[Pairs]:
+    def _whole_tiles(self, cell: int, x: int, y: int) -> list[Exchange]:
         """The exchange of all that is in the tiles of a group: their clocks, resets and enables always agree."""
         design, group = self._design, self._rules.groups[cell]
         places = [

@@ -10,10 +10,12 @@ from typing import Any
 
 from cs_hdl.errors import ToolError
 
-__all__ = ["FLIP_FLOPS", "LUTS", "RAM_WRITE", "Pin", "Place", "PlacedDesign"]
+__all__ = ["FLIP_FLOPS", "LUTS", "RAM_WRITE", "Exchange", "Pin", "Place", "PlacedDesign", "place_of"]
 
 #: Column, row, and which of a logic tile's places: its 8 LUTs, its 8 flip-flops, then the one write port of RAMs.
 Place = tuple[int, int, int]
+#: Pairs of places whose contents change places.
+Exchange = list[tuple[Place, Place]]
 #: A cell's number and the name of its port.
 Pin = tuple[int, str]
 
@@ -58,7 +60,7 @@ class PlacedDesign:
             for port, bits in cell["connections"].items():
                 cell["connections"][port] = [net for net in bits if net != "x"]
             site = cell["attributes"]["NEXTPNR_BEL"]
-            x, y, within = _place_of(site)
+            x, y, within = place_of(site)
             self.x.append(x)
             self.y.append(y)
             self.within.append(within)
@@ -87,7 +89,24 @@ class PlacedDesign:
         # (A string that looks like a number ends with a blank in nextpnr's JSON.)
         return str(self._cells[cell]["parameters"].get(name, "")).strip()
 
-    def move(self, pairs: list[tuple[Place, Place]]) -> None:
+    def place(self, cell: int) -> Place:
+        """Where a cell is now."""
+        return self.x[cell], self.y[cell], self.within[cell]
+
+    def arrangement(self) -> tuple[list[Place], list[str]]:
+        """Where all cells are now, for ``arrange``."""
+        return list(zip(self.x, self.y, self.within, strict=True)), list(self.sites)
+
+    def arrange(self, arrangement: tuple[list[Place], list[str]]) -> None:
+        """Put all cells back to where they were."""
+        self.at.clear()
+        for cell, (place, site) in enumerate(zip(*arrangement, strict=True)):
+            self.x[cell], self.y[cell], self.within[cell] = place
+            self.sites[cell] = site
+            if place[2] >= 0:
+                self.at[place] = cell
+
+    def move(self, pairs: Exchange) -> None:
         """Exchange what is in the places of each pair, which no other pair has. Moving back is the same again."""
         for one, other in pairs:
             cell, partner = self.at.pop(one, None), self.at.pop(other, None)
@@ -98,7 +117,7 @@ class PlacedDesign:
 
     def move_block(self, cell: int, site: str) -> None:
         """Put a hard block to ``site``, whatever is there."""
-        self.x[cell], self.y[cell], _ = _place_of(site)
+        self.x[cell], self.y[cell], _ = place_of(site)
         self.sites[cell] = site
 
     def write(self, path: Path, *, target_mhz: float) -> None:
@@ -128,7 +147,8 @@ class PlacedDesign:
             connections[port] = []
 
 
-def _place_of(site: str) -> Place:
+def place_of(site: str) -> Place:
+    """Where nextpnr's ``site`` is; ValueError for a name of another form."""
     logic = _LOGIC.match(site)
     if logic:
         first = 2 * _SLICES.index(logic[3])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from cs_hdl.placement.placed import FLIP_FLOPS, LUTS, RAM_WRITE, Place, PlacedDesign
+from cs_hdl.placement.placed import FLIP_FLOPS, LUTS, RAM_WRITE, Exchange, Place, PlacedDesign
 from cs_hdl.placement.wires import is_fixed
 
 __all__ = ["Rules"]
@@ -88,6 +88,10 @@ class Rules:
         alone = len(group) == 1 or kinds == ["TRELLIS_COMB", "TRELLIS_FF"]
         return alone and not any(self._wide[cell] or self._carry[cell] for cell in group)
 
+    def is_tile(self, x: int, y: int) -> bool:
+        """Whether there is logic in column ``x`` and row ``y``."""
+        return (x, y) in self._tiles
+
     def fits(self, x: int, y: int) -> bool:
         """Whether a tile may hold what it holds."""
         at = self._design.at
@@ -108,7 +112,7 @@ class Rules:
                     return False
         return len(per_tile) <= 1 and len(rams) <= 1
 
-    def exchange(self, places: list[Place], shift: Place) -> list[tuple[Place, Place]] | None:
+    def exchange(self, places: list[Place], shift: Place) -> Exchange | None:
         """The places to exchange in pairs so that what is in ``places`` moves by ``shift``, and all groups stay whole.
 
         What stands there comes here. None where that cannot be: no logic there, too much to move, the same places on
@@ -141,7 +145,7 @@ class Rules:
                 return None
         return pairs
 
-    def allows(self, pairs: list[tuple[Place, Place]]) -> bool:
+    def allows(self, pairs: Exchange) -> bool:
         """Whether all tiles fit once the places of ``pairs`` have been exchanged."""
         self._design.move(pairs)
         fits = all(self.fits(*tile) for tile in {place[:2] for pair in pairs for place in pair})

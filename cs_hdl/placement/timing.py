@@ -159,12 +159,22 @@ class TimingGraph:
             steps.append(_Step(part[:, 0], part[:, reads], part[:, 3].astype(float), begins, part[begins, writes]))
         return steps
 
-    def analyse(self, wires: NDArray[np.float64]) -> Analysis:
-        """Time all paths, with ``wires`` as the delay of each wire in ps."""
-        arrival, rest = self.launch.copy(), np.full(len(self.launch), _NEVER)
+    def arrivals(self, wires: NDArray[np.float64]) -> NDArray[np.float64]:
+        """When each node has its value, with ``wires`` as the delay of each wire, all in ps after the clock."""
+        arrival = self.launch.copy()
         for step in self._forward:
             latest = np.maximum.reduceat(arrival[step.reads] + wires[step.wires] + step.delays, step.starts)
             arrival[step.writes] = np.maximum(arrival[step.writes], latest)
+        return arrival
+
+    def ends(self, arrival: NDArray[np.float64], wires: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The longest path to each end, where the nodes have their values at ``arrival``."""
+        end_wires, end_nodes, setups = self._ends.T
+        return np.asarray(arrival[end_nodes] + wires[end_wires] + setups)
+
+    def analyse(self, wires: NDArray[np.float64]) -> Analysis:
+        """Time all paths, with ``wires`` as the delay of each wire in ps."""
+        arrival, rest = self.arrivals(wires), np.full(len(self.launch), _NEVER)
         end_wires, end_nodes, setups = self._ends.T
         np.maximum.at(rest, end_nodes, wires[end_wires] + setups)
         for step in self._backward:
@@ -176,20 +186,20 @@ class TimingGraph:
         return Analysis(
             arrival=arrival,
             through=arrival[self.nodes] + wires + onward,
-            ends=arrival[end_nodes] + wires[end_wires] + setups,
+            ends=self.ends(arrival, wires),
         )
 
-    def slowest_path(self, end: int, analysis: Analysis, wires: NDArray[np.float64]) -> list[int]:
-        """The cells of the slowest path to the end number ``end``, registers included."""
+    def slowest_path(self, end: int, arrival: NDArray[np.float64], wires: NDArray[np.float64]) -> list[int]:
+        """The cells of the slowest path to the end number ``end``, registers included, by ``arrivals(wires)``."""
         wire, node = int(self._ends[end, 0]), int(self._ends[end, 1])
         cells = [int(self.sinks[wire]), int(self.drivers[wire])]
         while True:
             latest, chosen = self.launch[node], None
             for arc in self._into[self._into_starts[node] : self._into_starts[node + 1]]:
                 over, source, _, delay = self._arc_list[arc]
-                arrival = analysis.arrival[source] + wires[over] + delay
-                if arrival > latest:
-                    latest, chosen = arrival, arc
+                at = arrival[source] + wires[over] + delay
+                if at > latest:
+                    latest, chosen = at, arc
             if chosen is None:
                 return cells[::-1]
             over, node = self._arc_list[chosen][:2]

@@ -35,7 +35,8 @@ class WireModel:
     def __init__(self, design: PlacedDesign, graph: TimingGraph) -> None:
         ports = [_port_kind(design, graph, wire) for wire in range(len(graph.routed))]
         names = sorted(set(ports))
-        port_of = np.array([names.index(port) for port in ports])
+        number_of = {name: number for number, name in enumerate(names)}
+        port_of = np.array([number_of[port] for port in ports])
         self.fixed = np.array([is_fixed(*pins) for pins in graph.ports])
         self.kinds = np.digitize(np.bincount(graph.nodes)[graph.nodes], _FANOUTS)
         columns, rows = _distances(design, graph)
