@@ -84,8 +84,8 @@ def build_bitstream(
     At most ``tries`` seeds are tried, ``seed`` first, until the wanted clock is met: ``clock_mhz``,
     or else the board's usual one. With several ``jobs`` that run at once, or a Dask ``scheduler`` whose
     workers run them, all seeds are tried. Where no clock was named the bitstream gets the highest clock
-    that the PLL can make and the fastest of the routed designs holds; so its timing is met. ``rounds`` so many times at
-    most, until the wanted clock is met, the cells on slow paths of each try are moved and all is routed anew.
+    that the PLL can make and the fastest of the routed designs holds; so its timing is met. So many ``rounds`` the
+    cells on slow paths of each try are moved and all is routed anew, fewer where a named clock is met before.
 
     Raises InputError for a wrong design directory or clock, ToolError where a tool is missing or
     fails, ResultError where the named clock was missed (the bitstream and its report are there all
@@ -99,7 +99,7 @@ def build_bitstream(
 
     def route(folder: Path, wanted: Pll) -> tuple[BuildParts, Try, Pll]:
         folder.mkdir()
-        parts = _parts(design, manifest, board, wanted, rounds=rounds)
+        parts = _parts(design, manifest, board, wanted, rounds=rounds, enough_mhz=clock_mhz or math.inf)
         if tries > 1 and (jobs > 1 or scheduler is not None):
             best = best_of_all(parts, folder, seeds=seeds, jobs=jobs, scheduler=scheduler, progress=progress)
         else:
@@ -149,7 +149,9 @@ def _wanted(clock_mhz: float | None, board: Board) -> float:
     return clock_mhz
 
 
-def _parts(design: Path, manifest: dict[str, Any], board: Board, pll: Pll, *, rounds: int) -> BuildParts:
+def _parts(
+    design: Path, manifest: dict[str, Any], board: Board, pll: Pll, *, rounds: int, enough_mhz: float
+) -> BuildParts:
     from cs_hdl.board.top import BoardTop, make_platform
 
     family = FAMILIES[board.family]
@@ -170,6 +172,7 @@ def _parts(design: Path, manifest: dict[str, Any], board: Board, pll: Pll, *, ro
         family=family,
         pll=pll,
         rounds=rounds,
+        enough_mhz=enough_mhz,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ class RouteTask:
     """All that a worker needs but the seed: it may share no folder with us.
 
     ``inputs`` is a zip archive of the netlist and the pins, ``clock_mhz`` what is aimed at, ``version`` the nextpnr
-    that a worker must have, ``rounds`` those of better places after nextpnr's own.
+    that a worker must have, ``rounds`` those of better places after nextpnr's own, which end at ``enough_mhz``.
     """
 
     inputs: bytes
@@ -40,6 +41,7 @@ class RouteTask:
     clock_mhz: float
     version: str
     rounds: int = 0
+    enough_mhz: float = math.inf
 
     @classmethod
     def of(cls, folder: Path, *, family: str, **rest: Any) -> RouteTask:
@@ -124,5 +126,6 @@ def _route(task: RouteTask, seed: int) -> bytes:
             family=family,
             clock_mhz=task.clock_mhz,
             rounds=task.rounds,
+            enough_mhz=task.enough_mhz,
         )
         return zipped(folder, (family.config, *_OUTPUTS))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cs_hdl.build.family import FAMILIES, Family
-from cs_hdl.build.refine import KEEP_PLACEMENT, refine
+from cs_hdl.build.refine import KEEP_PLACEMENT, Checkpoints, begin, refine
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.slowest import condense_timings, net_of
 from cs_hdl.build.synthesis import Netlist
@@ -97,33 +98,24 @@ def place_and_route(
     family: Family = FAMILIES["ecp5"],
     clock_mhz: float = 0.0,
     rounds: int = 0,
+    enough_mhz: float = math.inf,
+    checkpoints: Checkpoints | None = None,
     progress: Callable[[str], None] = lambda phase: None,
 ) -> Routed:
     """Make the family's ``config`` of ``top.json`` and the constraints in ``folder``.
 
     ``clock_mhz`` is what is aimed at (an ECP5's constraints say it). A missed frequency is no failure here. With
-    ``rounds`` an ECP5's cells are moved and routed anew so often at most, until that clock is met. ``progress`` is told
-    "placing", then "routing", and then the rounds. Raises ResultError where the chip is too small, ToolError where
-    nextpnr fails otherwise.
+    ``rounds`` an ECP5's cells are moved and routed anew so often at most, until ``enough_mhz`` is met; with
+    ``checkpoints`` that begins behind the latest round that is known. ``progress`` is told "placing", then "routing",
+    and then the rounds. Raises ResultError where the chip is too small, ToolError where nextpnr fails otherwise.
     """
-
-    def watch(line: str) -> None:
-        if line.startswith("Info: Routing.."):
-            progress("routing")
-
-    progress("placing")
     options = [*device, "--report", "nextpnr.json", "--detailed-timing-report", "--timing-allow-fail"]
     options += _options(family, clock_mhz=clock_mhz)
-    this = ["--json", "top.json", "--seed", str(seed), *(KEEP_PLACEMENT if rounds else ())]
-    try:
-        run_tool(nextpnr, [*options, *this], folder=folder, log="nextpnr.log", watch=watch)
-    except ToolError as error:
-        if any(words in str(error) for words in _TOO_LARGE):
-            raise ResultError(
-                "the design does not fit: nextpnr finds no place for all of its cells; generate it with more cycles "
-                "a word (--cycles), or take a smaller model"
-            ) from None
-        raise
+    if not (rounds and checkpoints is not None and checkpoints.restore(folder)):
+        this = ["--json", "top.json", "--seed", str(seed), *(KEEP_PLACEMENT if rounds else ())]
+        _run(nextpnr, [*options, *this], folder, progress)
+        if rounds:
+            begin(folder, checkpoints)
     refined = 0
     if rounds:
         refined = refine(
@@ -134,11 +126,31 @@ def place_and_route(
             seed=seed,
             rounds=rounds,
             fmax=lambda path: read_report(path, seed=seed, netlist=netlist, family=family).fmax_mhz,
-            enough_mhz=clock_mhz,
+            enough_mhz=enough_mhz,
+            checkpoints=checkpoints,
             progress=progress,
         )
     condense_timings(folder / "nextpnr.json", netlist.design_clock, refined=refined)
     return read_report(folder / "nextpnr.json", seed=seed, netlist=netlist, family=family)
+
+
+def _run(nextpnr: Tool, options: list[str], folder: Path, progress: Callable[[str], None]) -> None:
+    """Place and route; that a design does not fit is the user's matter and not the tool's."""
+
+    def watch(line: str) -> None:
+        if line.startswith("Info: Routing.."):
+            progress("routing")
+
+    progress("placing")
+    try:
+        run_tool(nextpnr, options, folder=folder, log="nextpnr.log", watch=watch)
+    except ToolError as error:
+        if any(words in str(error) for words in _TOO_LARGE):
+            raise ResultError(
+                "the design does not fit: nextpnr finds no place for all of its cells; generate it with more cycles "
+                "a word (--cycles), or take a smaller model"
+            ) from None
+        raise
 
 
 def read_report(path: Path, *, seed: int, netlist: Netlist, family: Family = FAMILIES["ecp5"]) -> Routed:

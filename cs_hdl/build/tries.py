@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cs_hdl.board.catalogue import Board
 from cs_hdl.board.clocks import Pll
@@ -16,6 +18,7 @@ from cs_hdl.build.cache import digest_of, fetch, store
 from cs_hdl.build.family import Family
 from cs_hdl.build.options import synthesis_variant
 from cs_hdl.build.place_route import Routed, place_and_route, read_report
+from cs_hdl.build.refine import state_files
 from cs_hdl.build.spill import registers_for
 from cs_hdl.build.synthesis import Netlist, check_fit, read_netlist, script, synthesise
 from cs_hdl.build.tools import Tool
@@ -35,7 +38,10 @@ _SYNTHESES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class BuildParts:
-    """All that a netlist and a routed design depend on but the seed; ``rounds`` are those of better places."""
+    """All that a netlist and a routed design depend on but the seed.
+
+    ``rounds`` are those of better places, and from ``enough_mhz`` on there are no more of them.
+    """
 
     tools: dict[str, Tool]
     files: dict[str, str]
@@ -45,6 +51,7 @@ class BuildParts:
     family: Family
     pll: Pll
     rounds: int = 0
+    enough_mhz: float = math.inf
 
     @property
     def script(self) -> str:
@@ -61,12 +68,17 @@ class BuildParts:
         return digest_of(parts | ({"limits": limits} if limits else {}))
 
     def routed_key(self, seed: int) -> str:
+        # (What rounds give depends on how far they go.)
+        rounds = {"rounds": [self.rounds, self.enough_mhz, IMPROVES]} if self.rounds else {}
+        return digest_of(self._placed_parts(seed) | rounds)
+
+    def round_key(self, seed: int, done: int) -> str:
+        """Names what so many rounds leave behind; how many more there will be does not matter."""
+        return digest_of(self._placed_parts(seed) | {"done": [done, IMPROVES if done else 0]})
+
+    def _placed_parts(self, seed: int) -> dict[str, Any]:
         versions = {name: tool.version for name, tool in self.tools.items()}
-        parts = {
-            "files": self.files, "script": self.script, "device": self.device, "seed": seed, "tools": versions,
-        }  # fmt: skip
-        # (What rounds give depends on how far they go, and on the clock that ends them, which is in the files.)
-        return digest_of(parts | ({"rounds": [self.rounds, IMPROVES]} if self.rounds else {}))
+        return {"files": self.files, "script": self.script, "device": self.device, "seed": seed, "tools": versions}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +107,8 @@ def best_try(parts: BuildParts, work: Path, *, seeds: range, wanted: Pll, progre
             which = f"seed {seed}" + (f" (try {number + 1} of {len(seeds)})" if len(seeds) > 1 else "")
 
             def tell(phase: str, which: str = which) -> None:
-                progress(f"{phase}, {which}")
+                step, mark, detail = phase.partition(" · ")
+                progress(f"{step}, {which}{mark}{detail}")
 
             this = _route(parts, work, folder, seed=seed, netlist=netlist, seconds=seconds, progress=tell)
         _check_serial(this, parts)
@@ -136,6 +149,7 @@ def best_of_all(
             family=parts.family.name,
             clock_mhz=parts.pll.output_mhz,
             rounds=parts.rounds,
+            enough_mhz=parts.enough_mhz,
             version=parts.tools[parts.family.nextpnr].version,
         )
         started = time.monotonic()
@@ -228,7 +242,7 @@ def _route(
     seconds: float,
     progress: Callable[[str], None],
 ) -> Try:
-    started = time.monotonic()
+    checkpoints = _Checkpoints(parts, seed)
     routed = place_and_route(
         parts.tools[parts.family.nextpnr],
         work,
@@ -238,13 +252,42 @@ def _route(
         family=parts.family,
         clock_mhz=parts.pll.output_mhz,
         rounds=parts.rounds,
+        enough_mhz=parts.enough_mhz,
+        checkpoints=checkpoints,
         progress=progress,
     )
-    times = {"synthesis": seconds, "place_and_route": round(time.monotonic() - started, 2)}
+    times = {"synthesis": seconds, "place_and_route": checkpoints.seconds()}
     for name in (parts.family.config, "nextpnr.json", "nextpnr.log"):
         shutil.move(work / name, folder / name)
     shutil.copyfile(work / "synthesis.log", folder / "synthesis.log")
     return _keep_try(parts, folder, routed=routed, netlist=netlist, seconds=times)
+
+
+class _Checkpoints:
+    """The rounds of one seed in the cache, and how long all of them have taken."""
+
+    _seconds_file = "seconds.json"
+
+    def __init__(self, parts: BuildParts, seed: int) -> None:
+        self._parts, self._seed = parts, seed
+        self._names = [*state_files(parts.family), self._seconds_file]
+        self._before, self._started = 0.0, time.monotonic()
+
+    def restore(self, folder: Path) -> bool:
+        for done in range(self._parts.rounds, -1, -1):
+            if not fetch(self._parts.round_key(self._seed, done), folder):
+                continue
+            if all((folder / name).is_file() for name in self._names):
+                self._before = float(json.loads((folder / self._seconds_file).read_text()))
+                return True
+        return False
+
+    def keep(self, folder: Path, done: int) -> None:
+        (folder / self._seconds_file).write_text(json.dumps(self.seconds()))
+        store(self._parts.round_key(self._seed, done), folder, self._names)
+
+    def seconds(self) -> float:
+        return round(self._before + time.monotonic() - self._started, 2)
 
 
 def _keep_try(parts: BuildParts, folder: Path, *, routed: Routed, netlist: Netlist, seconds: dict[str, float]) -> Try:

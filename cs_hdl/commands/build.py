@@ -23,9 +23,7 @@ def build(
     seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
     tries: Annotated[int, typer.Option(help="So many seeds at most, until timing is met.")] = 1,
     clock_mhz: Annotated[float | None, typer.Option(help="Clock of the accelerator.")] = None,
-    refine: Annotated[
-        int, typer.Option(help="So many times at most, move cells on slow paths and route again (ECP5).")
-    ] = 0,
+    refine: Annotated[int, typer.Option(help="So many times move cells on slow paths and route again (ECP5).")] = 0,
     jobs: Annotated[int, typer.Option(help="So many tries at once; then all are made, and the best is kept.")] = 1,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers make the tries.")

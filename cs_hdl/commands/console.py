@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from cs_hdl.errors import CsHdlError
@@ -71,8 +71,10 @@ class Steps:
     def __init__(self) -> None:
         self._console = errors()
         self._name = ""
+        self._detail = ""
         self._since = 0.0
         self._progress: Progress | None = None
+        self._task = TaskID(0)
 
     def __enter__(self) -> Steps:
         return self
@@ -83,18 +85,29 @@ class Steps:
         self._end(failed=kind is not None)
 
     def __call__(self, name: str) -> None:
-        """Begin the step ``name``; the same name again goes on with the step."""
+        """Begin the step ``name``; the same name again goes on with the step.
+
+        What follows a " · " in the name tells how far the step is, and what came of it.
+        """
+        name, _, detail = name.partition(" · ")
         if name == self._name:
+            self._detail = detail
+            if self._progress is not None:
+                self._progress.update(self._task, description=self._text)
             return
         self._end(failed=False)
-        self._name, self._since = name, time.monotonic()
+        self._name, self._detail, self._since = name, detail, time.monotonic()
         if self._console.is_terminal:
             self._progress = Progress(
                 SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
                 console=self._console, transient=True,
             )  # fmt: skip
             self._progress.start()
-            self._progress.add_task(name, total=None)
+            self._task = self._progress.add_task(self._text, total=None)
+
+    @property
+    def _text(self) -> str:
+        return f"{self._name} · {self._detail}" if self._detail else self._name
 
     def _end(self, *, failed: bool) -> None:
         if self._progress is not None:
@@ -103,5 +116,5 @@ class Steps:
         if self._name:
             mark = "[red]✗[/]" if failed else "[green]✓[/]"
             elapsed = human_time(time.monotonic() - self._since)
-            self._console.print(f" {mark} {self._name}[dim] · {elapsed}[/]", soft_wrap=True)
+            self._console.print(f" {mark} {self._text}[dim] · {elapsed}[/]", soft_wrap=True)
             self._name = ""

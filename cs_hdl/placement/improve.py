@@ -1,8 +1,8 @@
-"""Cells on slow paths to better places, in rounds: hard blocks, pieces of paths, then one group after another."""
+"""Cells on slow paths to better places, in turns: hard blocks, pieces of paths, then one group after another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -17,47 +17,52 @@ from cs_hdl.placement.wires import WireModel
 
 __all__ = ["improve"]
 
-_ROUNDS = 12
-#: Shares of the slowest path that count, in the first round and in the end. The last is about as much as the router
+_TURNS = 12
+#: Shares of the slowest path that count, in the first turn and in the end. The last is about as much as the router
 #: differs from any model of wires: what is closer together it may turn around.
 _WARM, _COLD, _COOLING = 0.10, 0.035, 0.8
-#: Paths and wires slower than this share below the slowest are looked at, so many at most in a round.
+#: Paths and wires slower than this share below the slowest are looked at, so many at most in a turn.
 _MARGIN = 0.25
 _PATHS, _GROUPS = 160, 3000
-#: Hard blocks move in every third round: the logic about them has to follow.
+#: Hard blocks move in every third turn: the logic about them has to follow.
 _BLOCKS_EVERY = 3
-#: The end: in so many rounds running, less than one in a hundred has moved.
-_QUIET_ROUNDS = 3
+#: The end: once it is cold, so many turns later than the best.
+_PATIENCE = 3
 
 
-def improve(design: PlacedDesign, delays: Delays) -> float:
+def improve(
+    design: PlacedDesign,
+    delays: Delays,
+    *,
+    progress: Callable[[int, int, float], None] = lambda turn, turns, expected_ps: None,
+) -> float:
     """Move cells of ``design``, which was routed with ``delays``, so that its slow paths get shorter.
 
-    Returns the slowest path in ps that is to be expected, by the model of wires. Nothing is random: the same design
-    ends the same.
+    Returns the slowest path in ps that is to be expected, by the model of wires, and ``progress`` is told the same
+    after each turn, of which there are so many at most. Nothing is random: the same design ends the same.
     """
     graph = TimingGraph(design, delays)
     cost = Cost(design, graph, WireModel(design, graph))
     search = _Search(design, graph, cost)
-    best_score, best_longest, best = np.inf, np.inf, design.arrangement()
-    quiet = 0
-    for number in range(_ROUNDS + 1):
-        analysis = cost.anneal(max(_COLD, _WARM * _COOLING**number))
-        # (At one temperature for all rounds, so that they can be compared.)
+    best_score, best_longest, best, best_turn = np.inf, np.inf, design.arrangement(), 0
+    for turn in range(_TURNS + 1):
+        temperature = max(_COLD, _WARM * _COOLING**turn)
+        analysis = cost.anneal(temperature)
+        # (At one temperature for all turns, so that they can be compared.)
         score = float(np.log(np.exp((analysis.ends - analysis.longest) / (_COLD * analysis.longest)).sum()))
         expected = analysis.longest * (1 + _COLD * score)
         if expected < best_score:
-            best_score, best_longest, best = expected, analysis.longest, design.arrangement()
-        if number == _ROUNDS or quiet == _QUIET_ROUNDS:
+            best_score, best_longest, best, best_turn = expected, analysis.longest, design.arrangement(), turn
+        progress(turn, _TURNS, best_longest)
+        if turn == _TURNS or (temperature == _COLD and turn - best_turn >= _PATIENCE):
             break
-        moved, looked_at = search.round(analysis, with_blocks=number % _BLOCKS_EVERY == 0)
-        quiet = quiet + 1 if 100 * moved <= looked_at else 0
+        search.turn(analysis, with_blocks=turn % _BLOCKS_EVERY == 0)
     design.arrange(best)
     return best_longest
 
 
 class _Search:
-    """The moves of one round."""
+    """The moves of one turn."""
 
     #: How far around a group and around what it hangs on it may go, in tiles; how many of them are looked into.
     reach, reach_there, tiles_tried = 8, 2, 10
@@ -71,25 +76,24 @@ class _Search:
         tiles = np.array(self._rules.tiles).reshape(-1, 2)
         self._tile_x, self._tile_y = tiles[:, 0], tiles[:, 1]
 
-    def round(self, analysis: Analysis, *, with_blocks: bool) -> tuple[int, int]:
-        """Move what gains; how many moves there were, and how many things were looked at."""
+    def turn(self, analysis: Analysis, *, with_blocks: bool) -> None:
+        """Move what gains."""
         cost = self._cost
         if with_blocks and self._blocks.assign(cost):
             analysis = cost.anneal(cost.temperature / cost.longest)
-        paths, moved_paths = self._move_paths(analysis)
+        self._move_paths(analysis)
         analysis = self._graph.analyse(cost.estimates)
         cost.weigh(analysis)
-        groups = self._slow_groups(analysis)
-        moved = sum(self._move_group(cell) for cell in groups)
-        return moved + moved_paths, len(groups) + paths
+        for cell in self._slow_groups(analysis):
+            self._move_group(cell)
 
     # Pieces of paths
 
-    def _move_paths(self, analysis: Analysis) -> tuple[int, int]:
-        """The slowest paths, each once: how many were looked at, and how many moved."""
+    def _move_paths(self, analysis: Analysis) -> None:
+        """The slowest paths, each once."""
         graph, cost = self._graph, self._cost
         seen: set[tuple[int, ...]] = set()
-        moved, total, arrival = 0, cost.total(), analysis.arrival
+        total, arrival = cost.total(), analysis.arrival
         for end in np.argsort(-analysis.ends, kind="stable").tolist():
             if analysis.ends[end] < cost.longest * (1 - _MARGIN) or len(seen) == _PATHS:
                 break
@@ -99,8 +103,7 @@ class _Search:
             seen.add(tuple(path[:-1]))
             after = self._move_path(path, total)
             if after is not None:
-                moved, total, arrival = moved + 1, after, graph.arrivals(cost.estimates)
-        return len(seen), moved
+                total, arrival = after, graph.arrivals(cost.estimates)
 
     def _move_path(self, path: list[int], total: float) -> float | None:
         """The cost of all once a piece of ``path`` is at a better place; None where there is none."""
@@ -205,7 +208,7 @@ class _Search:
                     slowest[leader] = max(slowest.get(leader, 0.0), float(analysis.through[wire]))
         return sorted(slowest, key=lambda cell: (-slowest[cell], cell))[:_GROUPS]
 
-    def _move_group(self, cell: int) -> bool:
+    def _move_group(self, cell: int) -> None:
         """Move the group of ``cell`` to where its slow wires are cheapest, if that is better than here."""
         cost, design, loose = self._cost, self._design, self._rules.loose[cell]
         best: tuple[float, Exchange, list[Change]] = (-1e-3 * cost.temperature, [], [])
@@ -219,7 +222,6 @@ class _Search:
                     best = (price, pairs, changes)
         design.move(best[1])
         cost.take(best[2])
-        return bool(best[1])
 
     def _promising(self, cell: int) -> list[tuple[float, int, int]]:
         """Tiles where the group's own slow wires would cost less, and how much, the best first."""
