@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cs_hdl.build.family import Family
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ToolError
 
+if TYPE_CHECKING:
+    from cs_hdl.placement.placed import PlacedDesign
+
 __all__ = ["KEEP_PLACEMENT", "Checkpoints", "begin", "refine", "state_files"]
 
-_PLACED, _DELAYS = "placed.json", "delays.sdf"
+_PLACED, _DELAYS, _MOVED = "placed.json", "delays.sdf", "moved.json"
 #: nextpnr's options that leave behind what a round begins with.
 KEEP_PLACEMENT = ["--write", _PLACED, "--sdf", _DELAYS]
-#: A clock in MHz that no design has: where some paths miss it the router knows which wires to lead straight, where none
-#: does it treats all alike. How far it is missed makes no difference.
-_AIM_MHZ = 400.0
+#: The clock that a routing aims at, as a share of what its places promise if every wire that matters is led as the best
+#: of its kind; at least so much more than the fastest design has; and what is aimed at if that was too much.
+_OF_PROMISED, _OF_BEST, _LESS = 0.94, 1.02, 0.97
+#: A pass of router2, how many wires are shared after it, and how many are too slow.
+_PASS = re.compile(r"\biter=(\d+) .*\boverused=(\d+) .*\btmgfail=(\d+)")
+#: So many passes running with wires that are too slow, or so many in all, and the aim is given up: nextpnr itself goes
+#: on for 1,500.
+_MOST_SLOW, _MOST_PASSES = 40, 300
 _REPORT, _LOG, _STATE = "nextpnr.json", "nextpnr.log", "rounds.json"
+
+#: Rounds that are done, the one that made the design that is kept, and whether no further one can help.
+_BEGUN = {"done": 0, "best": 0, "ended": 0}
 
 
 class Checkpoints(Protocol):
@@ -41,7 +53,7 @@ def state_files(family: Family) -> list[str]:
 
 def begin(folder: Path, checkpoints: Checkpoints | None) -> None:
     """nextpnr's own design is in ``folder``: no round is done yet."""
-    _done(folder, 0, best=0, checkpoints=checkpoints)
+    _keep(folder, _BEGUN, checkpoints)
 
 
 def refine(
@@ -61,67 +73,100 @@ def refine(
 
     ``folder`` has what ``begin`` or a checkpoint left there. ``options`` are those with which nextpnr ran but
     its input and seed; ``fmax`` reads the clock in MHz out of a report, and from ``enough_mhz`` on no further round is
-    made. Returns the round whose design is in ``folder`` at the end, 0 for nextpnr's own. Raises ToolError where
-    nextpnr fails or has written something else than is expected.
+    made, nor behind one that found no faster routing. Returns the round whose design is in ``folder`` at the end, 0 for
+    nextpnr's own. Raises ToolError where nextpnr fails or has written something else than is expected.
     """
-    done, best = _read_state(folder)
+    state = _read_state(folder)
     best_mhz = fmax(folder / _REPORT)
-    for number in range(done + 1, rounds + 1):
-        if best_mhz >= enough_mhz:
+    for number in range(state["done"] + 1, rounds + 1):
+        if best_mhz >= enough_mhz or state["ended"]:
             break
         work = folder / "round"
         work.mkdir()
-        _move(folder, work / "moved.json", _telling(progress, f"moving cells, round {number}"))
-        step = f"routing, round {number}"
-        progress(step)
+        design, promised_mhz = _move(folder, _telling(progress, f"moving cells, round {number}"))
         shutil.copyfile(folder / family.constraints, work / family.constraints)
         # Another seed each time: much of what a routing holds is luck.
-        this = ["--json", "moved.json", "--no-pack", "--no-place", "--seed", str(seed + number), *KEEP_PLACEMENT]
-        run_tool(nextpnr, [*options, *this], folder=work, log=_LOG)
-        mhz = fmax(work / _REPORT)
-        progress(f"{step} · {mhz:.1f} MHz")
-        # The next round goes on from this one, faster or not.
-        kept = [_PLACED, _DELAYS]
-        if mhz > best_mhz:
-            best, best_mhz = number, mhz
-            kept += [family.config, _REPORT, _LOG]
-        for name in kept:
-            (work / name).replace(folder / name)
+        this = [*options, "--json", _MOVED, "--no-pack", "--no-place", "--seed", str(seed + number), *KEEP_PLACEMENT]
+        aim, routed = max(_OF_PROMISED * promised_mhz, _OF_BEST * best_mhz), False
+        while not routed and aim > best_mhz:
+            design.write(work / _MOVED, target_mhz=aim)
+            step = f"routing for {aim:.1f} MHz, round {number}"
+            routed = _route(nextpnr, work, options=this, step=step, progress=progress)
+            aim *= _LESS
+        state |= {"done": number, "ended": not routed}
+        if routed:
+            mhz = fmax(work / _REPORT)
+            progress(f"{step} · {mhz:.1f} MHz")
+            # The next round goes on from this one, faster or not.
+            kept = [_PLACED, _DELAYS]
+            if mhz > best_mhz:
+                state["best"], best_mhz = number, mhz
+                kept += [family.config, _REPORT, _LOG]
+            for name in kept:
+                (work / name).replace(folder / name)
         shutil.rmtree(work)
-        _done(folder, number, best=best, checkpoints=checkpoints)
+        _keep(folder, state, checkpoints)
     for name in (_PLACED, _DELAYS, _STATE):
         (folder / name).unlink()
-    return best
+    return state["best"]
 
 
-def _done(folder: Path, number: int, *, best: int, checkpoints: Checkpoints | None) -> None:
-    (folder / _STATE).write_text(json.dumps({"done": number, "best": best}))
+def _keep(folder: Path, state: dict[str, int], checkpoints: Checkpoints | None) -> None:
+    (folder / _STATE).write_text(json.dumps(state))
     if checkpoints is not None:
-        checkpoints.keep(folder, number)
+        checkpoints.keep(folder, state["done"])
 
 
-def _read_state(folder: Path) -> tuple[int, int]:
+def _read_state(folder: Path) -> dict[str, int]:
     try:
         state = json.loads((folder / _STATE).read_text())
-        return int(state["done"]), int(state["best"])
+        return {name: int(state[name]) for name in _BEGUN}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ToolError(f"{_STATE}: not what a round leaves behind ({error!r})") from None
 
 
+class _GivenUp(Exception):
+    """A routing does not get where it should."""
+
+
+def _route(nextpnr: Tool, folder: Path, *, options: list[str], step: str, progress: Callable[[str], None]) -> bool:
+    """Route, and tell whether it got there; it is stopped where it seems that it will not."""
+    slow_for = 0
+
+    def watch(line: str) -> None:
+        nonlocal slow_for
+        found = _PASS.search(line)
+        if found is None:
+            return
+        passes, shared, slow = (int(text) for text in found.groups())
+        progress(f"{step} · pass {passes}, {shared} wires shared, {slow} too slow")
+        slow_for = slow_for + 1 if slow else 0
+        if slow_for > _MOST_SLOW or passes > _MOST_PASSES:
+            raise _GivenUp
+
+    progress(step)
+    try:
+        run_tool(nextpnr, options, folder=folder, log=_LOG, watch=watch)
+    except _GivenUp:
+        progress(f"{step} · given up")
+        return False
+    return True
+
+
 def _telling(progress: Callable[[str], None], step: str) -> Callable[[int, int, float], None]:
     def tell(turn: int, turns: int, expected_ps: float) -> None:
-        progress(f"{step} · {turn} of {turns} turns, {1e6 / expected_ps:.1f} MHz expected")
+        progress(f"{step} · {turn} of {turns} turns, {1e6 / expected_ps:.1f} MHz possible")
 
     progress(step)
     return tell
 
 
-def _move(routed: Path, result: Path, progress: Callable[[int, int, float], None]) -> None:
+def _move(routed: Path, progress: Callable[[int, int, float], None]) -> tuple[PlacedDesign, float]:
+    """The design with its cells moved, and the clock in MHz that its places promise."""
     # (SciPy takes its time to be imported, and most commands do without.)
     from cs_hdl.placement.delays import read_delays
     from cs_hdl.placement.improve import improve
     from cs_hdl.placement.placed import PlacedDesign
 
     design = PlacedDesign(routed / _PLACED)
-    improve(design, read_delays(routed / _DELAYS), progress=progress)
-    design.write(result, target_mhz=_AIM_MHZ)
+    return design, 1e6 / improve(design, read_delays(routed / _DELAYS), progress=progress)

@@ -123,7 +123,8 @@ class PlacedDesign:
     def write(self, path: Path, *, target_mhz: float) -> None:
         """The design for nextpnr to route from nothing (``--no-pack --no-place``), all its clocks at ``target_mhz``.
 
-        nextpnr forgets the constraints of clocks, and options that its JSON has it takes from there.
+        router2 then takes out and leads anew whatever is slower, over and over (``--tmg-ripup``). nextpnr forgets the
+        constraints of clocks, and options that its JSON has it takes from there.
         """
         for number, cell in enumerate(self._cells):
             within = self.within[number]
@@ -141,7 +142,7 @@ class PlacedDesign:
         for net in self._top["netnames"].values():
             net["attributes"].pop("ROUTING", None)
         self._top["settings"].pop("route", None)
-        self._top["settings"]["target_freq"] = f"{target_mhz * 1e6:.6f}"
+        self._top["settings"] |= {"target_freq": f"{target_mhz * 1e6:.6f}", "router/tmg_ripup": "1 "}
         path.write_text(json.dumps(self._content))
         for connections, port in open_ports:
             connections[port] = []
