@@ -7,19 +7,20 @@ from typing import Any
 
 from amaranth.hdl import ClockSignal, DomainRenamer, Instance, Module, ResetSignal
 from amaranth.lib import wiring
-from amaranth.lib.fifo import AsyncFIFO
 from amaranth.lib.wiring import In, Out, connect
 
+from cs_hdl.board.byte_crossing import ByteCrossing
 from cs_hdl.board.clock_meter import ClockMeter
 from cs_hdl.board.design_ports import DesignPorts
 from cs_hdl.board.largest_value import class_width
 from cs_hdl.board.serial_core import SerialCore
 from cs_hdl.board.uart import UartReceiver, UartTransmitter
 from cs_hdl.host.protocol import FRAME_BYTES
+from cs_hdl.rtl.primitives.queue import Queue
 
 __all__ = ["BoardCore", "receive_depth"]
 
-#: Bytes that the FIFOs hold at least, to cross from one clock to the other.
+#: Bytes that wait for the core at least.
 _LEAST_DEPTH = 16
 
 
@@ -91,19 +92,19 @@ class BoardCore(wiring.Component):
         receiver = UartReceiver(clocks_per_bit=self._clocks_per_bit)
         transmitter = UartTransmitter(clocks_per_bit=self._clocks_per_bit)
         m.submodules.receiver, m.submodules.transmitter = serial(receiver), serial(transmitter)
-        m.submodules.received = received = AsyncFIFO(
-            width=8, depth=self._receive_depth, w_domain="serial", r_domain="sync"
-        )
-        m.submodules.sent = sent = AsyncFIFO(width=8, depth=_LEAST_DEPTH, w_domain="sync", r_domain="serial")
+        m.submodules.arriving = arriving = ByteCrossing(source="serial", target="sync")
+        m.submodules.leaving = leaving = ByteCrossing(source="sync", target="serial")
+        m.submodules.received = received = Queue(layout=8, depth=self._receive_depth)
         m.submodules.core = core = SerialCore(
             ports=self._ports, timeout=self._timeout, benchmark_words=self._benchmark_words
         )
         m.submodules.meter = meter = ClockMeter(oscillator_khz=self._oscillator_khz)
 
-        connect(m, receiver.o, received.w_stream)
-        connect(m, received.r_stream, core.i)
-        connect(m, core.o, sent.w_stream)
-        connect(m, sent.r_stream, transmitter.i)
+        connect(m, receiver.o, arriving.i)
+        connect(m, arriving.o, received.i)
+        connect(m, received.o, core.i)
+        connect(m, core.o, leaving.i)
+        connect(m, leaving.o, transmitter.i)
         m.d.comb += [
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),

@@ -24,6 +24,14 @@ __all__ = ["SerialCore"]
 _CLOCK_AT = 9
 
 
+class _Chosen:
+    """A register between the choice of a byte, which is a long way, and what is done with it: a byte in two cycles."""
+
+    def __init__(self, index: Signal) -> None:
+        self.index = index
+        self.byte, self.fresh = Signal(8, reset_less=True), Signal()
+
+
 class SerialCore(wiring.Component):
     """Answers one request after the other; a word goes to the accelerator only after its frame was found whole.
 
@@ -107,6 +115,7 @@ class SerialCore(wiring.Component):
         identity = self._ports.identity.encode()
         identity_bytes, index = self._identity(m, identity)
         tag, code = Signal(8), Signal(8)  # of the request that is being answered
+        chosen = _Chosen(index)
         m.d.comb += response.tag.eq(tag)
         # From the start of a word until all of it is with the accelerator.
         sending = Signal()
@@ -117,7 +126,7 @@ class SerialCore(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
-                m.d.sync += [index.eq(0), tag.eq(request.tag), code.eq(request.error)]
+                m.d.sync += [index.eq(0), chosen.fresh.eq(0), tag.eq(request.tag), code.eq(request.error)]
                 with m.If(receiver.o.valid & ~sending):
                     m.d.sync += self.error.eq(request.error != 0)
                     with m.If(request.error != 0):
@@ -143,11 +152,11 @@ class SerialCore(wiring.Component):
                 ]
                 self._finish(m, transmitter)
             with m.State("IDENTITY"):
-                self._give(m, transmitter, FrameType.IDENTITY, length=len(identity), index=index, byte=identity_bytes)
+                self._give(m, transmitter, FrameType.IDENTITY, length=len(identity), chosen=chosen, byte=identity_bytes)
             with m.State("BENCHMARK"), m.If(benchmark.done):
                 figures = benchmark.figures.as_value()
                 byte = figures.word_select(index, 8)
-                self._give(m, transmitter, FrameType.BENCHMARKED, length=len(figures) // 8, index=index, byte=byte)
+                self._give(m, transmitter, FrameType.BENCHMARKED, length=len(figures) // 8, chosen=chosen, byte=byte)
             with m.State("RESULT"):
                 m.d.comb += [
                     response.type.eq(FrameType.RESULT),
@@ -178,18 +187,19 @@ class SerialCore(wiring.Component):
                 m.d.comb += getattr(target.s_axis, name).eq(getattr(sink, name))
 
     def _give(
-        self, m: Module, transmitter: FrameTransmitter, kind: FrameType, *, length: int, index: Signal, byte: Any
+        self, m: Module, transmitter: FrameTransmitter, kind: FrameType, *, length: int, chosen: _Chosen, byte: Any
     ) -> None:
-        """A response of ``length`` bytes, ``byte`` being the one at ``index``."""
+        """A response of ``length`` bytes, ``byte`` being the one at the index of ``chosen``."""
         response = transmitter.start.payload
         m.d.comb += [
             response.type.eq(kind),
             response.length.eq(length),
-            transmitter.payload.payload.eq(byte),
-            transmitter.payload.valid.eq(1),
+            transmitter.payload.payload.eq(chosen.byte),
+            transmitter.payload.valid.eq(chosen.fresh),
         ]
-        with m.If(transmitter.payload.ready):
-            m.d.sync += index.eq(index + 1)
+        m.d.sync += [chosen.byte.eq(byte), chosen.fresh.eq(1)]
+        with m.If(chosen.fresh & transmitter.payload.ready):
+            m.d.sync += [chosen.index.eq(chosen.index + 1), chosen.fresh.eq(0)]
         self._finish(m, transmitter)
 
     @staticmethod

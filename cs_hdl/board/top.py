@@ -75,7 +75,7 @@ class BoardTop(Elaboratable):
         The accelerator's.
     pll:
         Settings for its clock. The frequency may be changed afterwards: nothing else depends on it but
-        the time-out of a frame, and the FIFO that is deep enough down to half of it.
+        the time-out of a frame, and the queue that is deep enough down to half of it.
     """
 
     def __init__(self, *, board: Board, ports: DesignPorts, pll: Pll) -> None:
