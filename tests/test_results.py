@@ -95,6 +95,8 @@ def test_the_readme_tells_what_is_on_record():
     assert f"{told}{digits['words_per_second'] / 1e6:.2f} million images/s" in readme
     smallest = json.loads((RESULTS / "boards" / "ulx3s-12f.json").read_text())["report"]
     assert f"holds it as well, at {smallest['clock_mhz']:.1f} MHz" in readme
+    routed = json.loads((RESULTS / "gsc-ulx3s-85f.json").read_text())["report"]
+    assert f"{routed['words_per_second']:,.0f} words/s at {routed['clock_mhz']:.1f} MHz on a ULX3S" in readme
     speech = json.loads((RESULTS / "speech-training.json").read_text())
     shipped, dense = speech["shipped"]["accuracy"]["test"], speech["summary"]["dense"]["integer"]["test"]["mean"]
     assert f"{shipped:.1%} of the test split where the dense one reaches {dense:.1%}".replace("%", " %") in readme

@@ -69,9 +69,9 @@ def condense_timings(path: Path, clock: Collection[str], *, refined: int = 0) ->
     """Replace the timings of all nets in nextpnr's report ``path``, which are very long, by ``slowest``.
 
     That is, for each stage of the accelerator and for the board around it, the nanoseconds of the slowest path within
-    the clock (any of the names ``clock`` of its net) that ends there, the slowest first. ``refined``, the round that
-    made the design, is written beside it where there was one. An unreadable report is left as it is; who reads it
-    complains.
+    the clock (any of the names ``clock`` of its net) that ends there, without the setup time at its end, the slowest
+    first. ``refined``, the round that made the design, is written beside it where there was one. An unreadable report
+    is left as it is; who reads it complains.
     """
     try:
         report = json.loads(path.read_text())
