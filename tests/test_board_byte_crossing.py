@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from cs_hdl.board.byte_crossing import ByteCrossing
 
-BYTES = 120
+BYTES = 60
 
 
 @pytest.mark.parametrize("source_ns, target_ns", [(10, 10), (40, 7), (7, 40), (10, 9.7), (3, 100)])
