@@ -134,7 +134,7 @@ class Made:
     def __init__(self, monkeypatch, fmax, serial=150.0):
         self.seeds, self.syntheses = [], 0
 
-        def route(tool, folder, *, seed, **rest):
+        def route(tool, folder, *, device, seed, netlist, family, clock_mhz, rounds, enough_mhz, checkpoints, progress):
             if seed not in fmax:
                 raise ToolError("nextpnr-ecp5 failed")
             self.seeds.append(seed)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from build_tools import need_build_tools
 from stand_in import write_negative
 
 from cs_hdl.board.catalogue import find_board
-from cs_hdl.build import refine
+from cs_hdl.build import refine, tries
 from cs_hdl.build.bitstream import build_bitstream
 from cs_hdl.build.family import FAMILIES
 from cs_hdl.errors import InputError, ToolError
@@ -96,6 +97,22 @@ def test_a_clock_that_is_met_ends_the_rounds(tmp_path):
     rest = {"options": [], "family": FAMILIES["ecp5"], "seed": 1, "rounds": 3, "fmax": lambda path: 100.0}
     assert refine.refine(None, tmp_path, enough_mhz=100.0, **rest) == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_round_that_is_no_result_of_ours_counts_as_absent(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    work = tmp_path / "work"
+    work.mkdir()
+    parts = SimpleNamespace(rounds=2, family=FAMILIES["ecp5"], round_key=lambda seed, done: f"{seed}-{done}")
+    for name in refine.state_files(parts.family):
+        (work / name).write_text("")
+    refine.begin(work, tries._Checkpoints(parts, 1))
+    assert tries._Checkpoints(parts, 1).restore(work)
+    # A later round of another form: the one before it is taken.
+    (work / "rounds.json").write_text('{"done": 1}')
+    tries._Checkpoints(parts, 1).keep(work, 1)
+    assert tries._Checkpoints(parts, 1).restore(work) and refine.read_state(work)["done"] == 0
+    assert not tries._Checkpoints(parts, 2).restore(work)
 
 
 def test_timing_is_that_of_nextpnr(built):

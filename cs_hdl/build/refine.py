@@ -17,7 +17,7 @@ from cs_hdl.errors import ToolError
 if TYPE_CHECKING:
     from cs_hdl.placement.placed import PlacedDesign
 
-__all__ = ["KEEP_PLACEMENT", "Checkpoints", "begin", "refine", "state_files"]
+__all__ = ["KEEP_PLACEMENT", "Checkpoints", "begin", "read_state", "refine", "state_files"]
 
 _PLACED, _DELAYS, _MOVED = "placed.json", "delays.sdf", "moved.json"
 #: nextpnr's options that leave behind what a round begins with.
@@ -73,10 +73,10 @@ def refine(
 
     ``folder`` has what ``begin`` or a checkpoint left there. ``options`` are those with which nextpnr ran but
     its input and seed; ``fmax`` reads the clock in MHz out of a report, and from ``enough_mhz`` on no further round is
-    made, nor behind one that found no faster routing. Returns the round whose design is in ``folder`` at the end, 0 for
+    made, nor behind one whose aims were all given up. Returns the round whose design is in ``folder`` at the end, 0 for
     nextpnr's own. Raises ToolError where nextpnr fails or has written something else than is expected.
     """
-    state = _read_state(folder)
+    state = read_state(folder)
     best_mhz = fmax(folder / _REPORT)
     for number in range(state["done"] + 1, rounds + 1):
         if best_mhz >= enough_mhz or state["ended"]:
@@ -117,7 +117,8 @@ def _keep(folder: Path, state: dict[str, int], checkpoints: Checkpoints | None) 
         checkpoints.keep(folder, state["done"])
 
 
-def _read_state(folder: Path) -> dict[str, int]:
+def read_state(folder: Path) -> dict[str, int]:
+    """How far the rounds in ``folder`` are; raises ToolError where it has no such file."""
     try:
         state = json.loads((folder / _STATE).read_text())
         return {name: int(state[name]) for name in _BEGUN}

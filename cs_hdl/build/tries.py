@@ -8,6 +8,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from cs_hdl.build.cache import digest_of, fetch, store
 from cs_hdl.build.family import Family
 from cs_hdl.build.options import synthesis_variant
 from cs_hdl.build.place_route import Routed, place_and_route, read_report
-from cs_hdl.build.refine import state_files
+from cs_hdl.build.refine import read_state, state_files
 from cs_hdl.build.spill import registers_for
 from cs_hdl.build.synthesis import Netlist, check_fit, read_netlist, script, synthesise
 from cs_hdl.build.tools import Tool
@@ -277,9 +278,12 @@ class _Checkpoints:
         for done in range(self._parts.rounds, -1, -1):
             if not fetch(self._parts.round_key(self._seed, done), folder):
                 continue
-            if all((folder / name).is_file() for name in self._names):
+            # (As with a try: what is no result of ours counts as absent.)
+            with suppress(ToolError, OSError, ValueError, TypeError):
+                read_state(folder)
                 self._before = float(json.loads((folder / self._seconds_file).read_text()))
-                return True
+                if all((folder / name).is_file() for name in self._names):
+                    return True
         return False
 
     def keep(self, folder: Path, done: int) -> None:

@@ -6,5 +6,5 @@ change places with others, which :mod:`.rules` allows: hard blocks all at once (
 one after another (:mod:`.improve`). nextpnr routes the result anew. The netlist stays what it was.
 """
 
-#: Goes into the name of what is kept of a build: changes with what these modules do.
+#: Goes into the name of what is kept of a build: changes with what these modules and ``build/refine.py`` do.
 IMPROVES = 3
