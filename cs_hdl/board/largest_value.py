@@ -38,7 +38,7 @@ class LargestValue(wiring.Component):
     byte, take:
         A byte, and that it passes in this cycle.
     position:
-        Of the last whole result, two cycles after its last byte; 0 before the first.
+        Of the last whole result, three cycles after its last byte; 0 before the first.
     """
 
     def __init__(self, *, values: int, dtype: str) -> None:
@@ -58,21 +58,18 @@ class LargestValue(wiring.Component):
             m.d.sync += [value.eq(Cat(value, self.byte)[8:]), lane.eq(lane + 1)]
             with m.If(lane == size - 1):
                 m.d.sync += lane.eq(0)
+        found, complete = Signal.like(self.position), Signal()
+        m.d.sync += complete.eq(0)
         with m.If(whole & (count != self._values)):
-            m.d.sync += count.eq(count + 1)
-            self._compare(m, value, best, count)
+            m.d.sync += [count.eq(count + 1), complete.eq(count == self._values - 1)]
+            if self._values == 1:
+                m.d.sync += found.eq(value)
+            else:
+                with m.If((count == 0) | (value > best)):
+                    m.d.sync += [best.eq(value), found.eq(count)]
+        # The LEDs are far away: what is found waits for them in a register.
+        with m.If(complete):
+            m.d.sync += self.position.eq(found)
         with m.If(self.start):
             m.d.sync += [lane.eq(0), count.eq(0), whole.eq(0)]
         return m
-
-    def _compare(self, m: Module, value: Signal, best: Signal, count: Signal) -> None:
-        if self._values == 1:
-            m.d.sync += self.position.eq(value)
-            return
-        found = Signal.like(self.position)
-        with m.If((count == 0) | (value > best)):
-            m.d.sync += [best.eq(value), found.eq(count)]
-            with m.If(count == self._values - 1):
-                m.d.sync += self.position.eq(count)
-        with m.Elif(count == self._values - 1):
-            m.d.sync += self.position.eq(found)

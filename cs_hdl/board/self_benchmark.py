@@ -70,11 +70,11 @@ class SelfBenchmark(wiring.Component):
         read = memory.read_port()
         left = Signal(range(self._words + 1))  # words that have not been read to their end
         beat = Signal(range(source.beats))
-        move, reading, last, valid, valid_last = Signal(), Signal(), Signal(), Signal(), Signal()
+        move, reading, valid, valid_last = Signal(), Signal(), Signal(), Signal()
+        last = Signal(init=source.beats == 1)  # a register: the count of words comes behind it
         m.d.comb += [
             move.eq(~self.m_axis.tvalid | self.m_axis.tready),
             reading.eq(left != 0),
-            last.eq(beat == source.beats - 1),
             read.en.eq(move),
         ]
         with m.If(move):
@@ -91,6 +91,8 @@ class SelfBenchmark(wiring.Component):
                     beat.eq(Mux(last, 0, beat + 1)),
                     left.eq(left - last),
                 ]
+                if source.beats > 1:
+                    m.d.sync += last.eq(beat == source.beats - 2)
         with m.If(self.start):
             m.d.sync += [left.eq(self._words), read.addr.eq(0)]
 

@@ -61,22 +61,25 @@ class ActivationWriter(wiring.Component):
         owner, share = Signal(plan.shares // plan.slices, init=1), Signal(plan.shares)
         own, own_last = Signal(range(max(plan.lane_columns, 2))), Signal()
         total = Signal(range(max(plan.beats, 2)))  # beat of the position, over all slices
+        # Registers, since what ends with a row is far away: whether it is the last one, and its column the row's last.
+        position_end, column_last = Signal(init=plan.beats == 1), Signal(init=width == 1)
         slot_start = Signal(index_width(plan.ring_rows * plan.row_pitch))
         word = Signal(range(max(plan.row_words, 2)))
         slot = Signal(range(max(plan.ring_rows, 2)))
         column_start = Signal.like(word)
         taken = Signal()
         m.d.comb += [self.i.ready.eq(self.space), taken.eq(self.i.valid & self.space)]
-        part_end, position_end, row_end = Signal(), Signal(), Signal()
+        part_end, row_end = Signal(), Signal()
         m.d.comb += [
-            position_end.eq(total == plan.beats - 1),
             part_end.eq((beat == plan.lane_beats - 1) | position_end),
-            row_end.eq(position_end & (column == width - 1)),
+            row_end.eq(position_end & column_last),
             own_last.eq(own == plan.lane_columns - 1),
             self.row_written.eq(taken & row_end),
         ]
         with m.If(taken):
             m.d.sync += [beat.eq(beat + 1), total.eq(total + 1), word.eq(word + 1)]
+            if plan.beats > 1:
+                m.d.sync += position_end.eq(total == plan.beats - 2)
             with m.If(part_end):
                 m.d.sync += [beat.eq(0), part.eq(part << 1), word.eq(column_start)]
             with m.If(position_end):
@@ -87,6 +90,8 @@ class ActivationWriter(wiring.Component):
                     column_start.eq(column_start + plan.lane_beats),
                     word.eq(column_start + plan.lane_beats),
                 ]
+                if width > 1:
+                    m.d.sync += column_last.eq(column == width - 2)
             if plan.own_columns:
                 with m.If(position_end & own_last):  # the next lane's first column, at the start of its memory
                     m.d.sync += [owner.eq(owner << 1), column_start.eq(0), word.eq(0)]

@@ -50,7 +50,7 @@ class LaneControl(wiring.Component):
         cycle.
     row_written: high for a cycle when an input row is complete; space: a slot for a further row is free.
     slot_free: every reorder buffer can take one more position; reserve: one is taken, for a cycle, while
-        ``reserve_short`` says that the group is the last of its row.
+        ``reserve_short`` says that the group is the last of its row. ``slot_free`` tells of it in the next cycle.
     """
 
     def __init__(self, plan: LanesPlan) -> None:
@@ -72,10 +72,24 @@ class LaneControl(wiring.Component):
         full = Signal(2)
         set_full, clear_full = Signal(2), Signal(2)
         m.d.sync += full.eq((full | set_full) & ~clear_full)
-        cleared = Signal()  # both banks have been drained once since reset
-        self._accumulate(m, full=full, set_full=set_full, cleared=cleared)
-        self._drain(m, full=full, clear_full=clear_full, cleared=cleared)
+        uncleared = Signal()  # not both banks will have been drained since reset: they count as full
+        left_full = (full & ~clear_full) | uncleared.replicate(2)
+        self._accumulate(m, left_full=left_full, set_full=set_full)
+        self._drain(m, filled=full | set_full, clear_full=clear_full, uncleared=uncleared)
         return m
+
+    @staticmethod
+    def _bank(m: Module, name: str, step: Value, full: Value, *, init: int) -> tuple[Signal, Signal]:
+        """The bank whose turn it is, the other one behind each ``step``, and a register: whether it is full.
+
+        ``full``: the banks that will be so, but for what ``step`` itself does to its own. A decision is one LUT so.
+        """
+        bank, is_full = Signal(name=f"{name}_bank"), Signal(name=f"{name}_bank_full", init=init)
+        m.d.sync += [
+            bank.eq(bank ^ step),
+            is_full.eq(Mux(step, full.bit_select(~bank, 1), full.bit_select(bank, 1))),
+        ]
+        return bank, is_full
 
     @staticmethod
     def _counter(m: Module, name: str, limit: int, step: Value) -> tuple[Signal, Signal]:
@@ -88,7 +102,7 @@ class LaneControl(wiring.Component):
                 m.d.sync += count.eq(0)
         return count, last
 
-    def _accumulate(self, m: Module, *, full: Signal, set_full: Signal, cleared: Signal) -> None:
+    def _accumulate(self, m: Module, *, left_full: Value, set_full: Signal) -> None:
         plan, geometry, command = self._plan, self._plan.geometry, self.command
         height = geometry.shape[0]
         step = Signal()
@@ -98,14 +112,13 @@ class LaneControl(wiring.Component):
         m.d.comb += [bank_end.eq(step & ends_bank), line_end.eq(step & place.ends_line)]
 
         available = self._rows(m, place=place, line_end=line_end)
-        bank = Signal()
+        bank, bank_full = self._bank(m, "accumulate", bank_end, left_full, init=1)
         running, row_running = Signal(), Signal()  # within what is drained at once; within an output row
         with m.If(step):
             m.d.sync += [running.eq(~ends_bank), row_running.eq(~place.ends_line)]
-        m.d.comb += step.eq(running | (cleared & ~full.bit_select(bank, 1) & (row_running | available)))
+        m.d.comb += step.eq(running | (~bank_full & (row_running | available)))
         with m.If(bank_end):
             m.d.comb += set_full.bit_select(bank, 1).eq(1)
-            m.d.sync += bank.eq(~bank)
         # What is decided here moves many registers: those of the places follow a cycle later.
         now = place
         place = Signal.like(now, name="later_place", reset_less=True)
@@ -228,6 +241,7 @@ class LaneControl(wiring.Component):
         """Count input rows: returns whether those that the next output row needs are there; sets ``space``."""
         plan = self._plan
         used = Signal(range(plan.ring_rows + 1))  # complete and not yet read by the last lane
+        space = Signal(init=1)
         late: Value = Signal.like(place.release, name="release")
         with m.If(line_end):
             m.d.comb += late.eq(place.release)
@@ -241,15 +255,18 @@ class LaneControl(wiring.Component):
         m.d.sync += [
             surplus.eq(Mux(self.row_written, Mux(line_end, fewer + 1, surplus + 1), Mux(line_end, fewer, surplus))),
             used.eq(Mux(self.row_written, left + 1, left)),
+            space.eq(Mux(self.row_written, left + 1 != plan.ring_rows, left != plan.ring_rows)),
         ]
-        m.d.comb += self.space.eq(used != plan.ring_rows)
+        m.d.comb += self.space.eq(space)
         return surplus >= 0
 
-    def _drain(self, m: Module, *, full: Signal, clear_full: Signal, cleared: Signal) -> None:
+    def _drain(self, m: Module, *, filled: Value, clear_full: Signal, uncleared: Signal) -> None:
         plan = self._plan
-        step, running, bank = Signal(), Signal(), Signal()
+        cleared = Signal()
+        step, end = Signal(), Signal()
+        running = Signal(init=1)  # within a bank, or both have still to be cleared
+        bank, bank_full = self._bank(m, "drain", end, filled, init=0)
         kid, kid_last = self._counter(m, "kid", plan.kernels_per_set, step)
-        end = Signal()
         m.d.comb += end.eq(step & kid_last)
         address, position_end = self._counter(m, "address", plan.drained, step & cleared)
         starts_position = Signal(init=1)
@@ -259,20 +276,18 @@ class LaneControl(wiring.Component):
             ends_position = Signal()
             m.d.comb += ends_position.eq(step & cleared & position_end)
             _, short = self._counter(m, "drained_group", plan.row_groups, ends_position)
-            m.d.comb += self.reserve_short.eq(short)
+            self._set(m, self.reserve_short, short)
             m.d.sync += self.tag.short.eq(delayed(m, short, 1, name="later_short")[-1])
-        ready = full.bit_select(bank, 1) & (~starts_position | self.slot_free)
         m.d.comb += [
-            step.eq(running | ~cleared | ready),
-            self.reserve.eq(step & starts_position & cleared),
+            step.eq(running | (bank_full & (~starts_position | self.slot_free))),
+            uncleared.eq(~(cleared | (end & bank))),
         ]
+        m.d.sync += cleared.eq(~uncleared)
+        self._set(m, self.reserve, step & starts_position & cleared)
         with m.If(step):
-            m.d.sync += running.eq(~end & cleared)
+            m.d.sync += running.eq(~end | uncleared)
         with m.If(end):
             m.d.comb += clear_full.bit_select(bank, 1).eq(1)
-            m.d.sync += bank.eq(~bank)
-            with m.If(bank == 1):
-                m.d.sync += cleared.eq(1)
         # (A cycle later, as the other half of the command.)
         drain, drained, kid, bank, address = (
             delayed(m, value, 1, name=f"later_drain_{index}")[-1]
@@ -285,3 +300,11 @@ class LaneControl(wiring.Component):
             self.tag.valid.eq(drained),
             self.tag.address.eq(address),
         ]
+
+    def _set(self, m: Module, port: Any, value: Value) -> None:
+        """Give what is told to the reorder buffers, which are far away, a cycle later, where the next decision that
+        depends on their answer is one more cycle away."""
+        if self._plan.drained > 1:
+            m.d.sync += port.eq(value)
+        else:
+            m.d.comb += port.eq(value)

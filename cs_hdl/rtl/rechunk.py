@@ -9,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.room import room_register
 from cs_hdl.rtl.streams import value_shape, values_layout
 
@@ -46,7 +47,9 @@ class Narrow(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         put, take = Signal(), Signal()
-        room = room_register(m, limit=self._depth, taken=put, given=take)
+        # The way from what is taken is long. Where a beat lasts several cycles, room may be known one later.
+        given = delayed(m, take, int(self._channels > self._lanes), name="given")[-1]
+        room = room_register(m, limit=self._depth, taken=put, given=given)
         m.d.comb += [self.i.ready.eq(room), put.eq(self.i.valid & room)]
         for number, first in enumerate(range(0, self._lanes, _PART_LANES)):
             m.submodules[f"part_{number}"] = part = Module()

@@ -33,7 +33,8 @@ class RegisterSlice(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        # An item that is taken in the very cycle in which the consumer stalls waits in `spare`.
+        # An item that is taken in the very cycle in which the consumer stalls waits in `spare`. While the slice is
+        # ready, `spare` takes whatever comes: its enable is a register and waits for nobody.
         spare = Signal.like(self.i.payload, reset_less=True)
         spare_valid, ready = Signal(), Signal()
         payload = Signal.like(self.o.payload, reset_less=True)
@@ -49,7 +50,9 @@ class RegisterSlice(wiring.Component):
             with m.Else():
                 m.d.sync += payload.eq(self.i.payload)
         with m.Elif(taken):
-            m.d.sync += [spare.eq(self.i.payload), spare_valid.eq(1), ready.eq(0)]
+            m.d.sync += [spare_valid.eq(1), ready.eq(0)]
         with m.Elif(~spare_valid):
             m.d.sync += ready.eq(1)
+        with m.If(ready):
+            m.d.sync += spare.eq(self.i.payload)
         return m
