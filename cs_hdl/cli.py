@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from cs_hdl import __version__
 from cs_hdl.commands.benchmark import benchmark
 from cs_hdl.commands.build import build
-from cs_hdl.commands.console import errors, print_json, show_error
+from cs_hdl.commands.console import end_with_us, errors, print_json, show_error
 from cs_hdl.commands.demo import demo
 from cs_hdl.commands.device_table import DeviceError, needs_table
 from cs_hdl.commands.doctor import doctor
@@ -96,8 +95,7 @@ def _fail(message: str, code: int, *, as_json: bool, details: dict[str, Any] | N
 
 def main() -> None:
     """Entry point of the ``cs-hdl`` program."""
-    # So that what runs below us ends with us, and half-written folders go.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    end_with_us()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -204,6 +206,27 @@ def test_what_a_tool_prints_is_seen_while_it_runs(tmp_path):
     # The tool does not go on alone, and what it said stays.
     assert seen == ["one", "two"] and time.monotonic() - started < 30
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+def test_a_script_that_is_told_to_end_leaves_no_tool_behind(tmp_path):
+    code = """
+from pathlib import Path
+from cs_hdl.build.run import run_tool
+from cs_hdl.build.tools import Tool
+from cs_hdl.commands.console import run_command
+
+def command() -> None:
+    tool = Tool(name="yosys", needed_for="", command=("sh", "-c", "echo $$; exec sleep 60"), origin="here")
+    run_tool(tool, [], folder=Path(), log="log", watch=lambda line: print(line, flush=True))
+
+run_command(command)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as script:
+        tool = int(script.stdout.readline())
+        script.terminate()
+        assert script.wait(timeout=30) == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(tool, 0)
 
 
 # ---------------------------------------------------------------- netlist and report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from cs_hdl.errors import CsHdlError
 
-__all__ = ["Steps", "errors", "human_time", "output", "print_json", "run_command", "show_error"]
+__all__ = ["Steps", "end_with_us", "errors", "human_time", "output", "print_json", "run_command", "show_error"]
 
 #: Where the output is no terminal it gets this width, so that no table is squeezed.
 _WIDTH = 100
@@ -44,8 +45,14 @@ def human_time(seconds: float) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
 
 
+def end_with_us() -> None:
+    """Let SIGTERM end this program as Ctrl-C does: what runs below it ends with it, and half-written folders go."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 def run_command(command: Callable[..., None]) -> NoReturn:
-    """Run the Typer ``command`` of a script of its own; errors end as those of cs-hdl do."""
+    """Run the Typer ``command`` of a script of its own; errors and signals end it as they end cs-hdl."""
+    end_with_us()
     try:
         typer.run(command)
     except CsHdlError as error:
