@@ -99,7 +99,7 @@ class Lane(wiring.Component):
     step, next_step: only where ``plan.shared_fetch``, ``step_layout``: what is borrowed; and, a cycle later, what this
         lane does itself.
     sums, next_sums: partial sums of ``set_columns`` kernels; a drain command's sums leave
-        ``7 + memory_latency + spread_latency + rom_latency`` cycles after the command came in, and must come in
+        ``8 + memory_latency + spread_latency + rom_latency`` cycles after the command came in, and must come in
         one cycle before.
 
     The initiation interval is one command a cycle.

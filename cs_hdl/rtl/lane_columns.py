@@ -80,7 +80,7 @@ class LaneColumns(wiring.Component):
     -------
     step: ``step_layout``, one a cycle.
     sums, next_sums: partial sums of a kernel for each column; a drain's sums leave
-        ``4 + spread_latency + rom_latency`` cycles after its step came in, and must come in one cycle before.
+        ``5 + spread_latency + rom_latency`` cycles after its step came in, and must come in one cycle before.
     """
 
     def __init__(
@@ -106,18 +106,19 @@ class LaneColumns(wiring.Component):
         }
         weights, kernel_ids = self._look_up(m, step["address"])
         value = delayed_step(m, step["value"], plan.rom_latency, "value")[-1]
-        signals = {name: delayed_step(m, step[name], plan.rom_latency + 1, name) for name in ("valid", "first", "bank")}
+        signals = {name: delayed_step(m, step[name], plan.rom_latency + 2, name) for name in ("valid", "first", "bank")}
         drain = {
-            name: delayed_step(m, step[name], plan.rom_latency + 2, name)
+            name: delayed_step(m, step[name], plan.rom_latency + 3, name)
             for name in ("drain", "drain_bank", "drain_kid")
         }
         for index in range(len(self._columns)):
             multiplier = RegisteredMultiplier(a_shape=self._value_shape, b_shape=signed(8))
             m.submodules[f"multiply_{index}"] = multiplier
             m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(weights[index]), multiplier.en.eq(1)]
-            self._accumulate(
-                m, index=index, product=multiplier.o, kernel_id=kernel_ids[index], signals=signals, drain=drain
-            )
+            # Multipliers are where the chip has them: a product has a cycle to itself to get to its accumulators.
+            product = delayed(m, multiplier.o, 1, name=f"product_{index}", reset_less=True)[-1]
+            kernel_id = delayed(m, kernel_ids[index], 1, name=f"kernel_id_0_{index}", reset_less=True)[-1]
+            self._accumulate(m, index=index, product=product, kernel_id=kernel_id, signals=signals, drain=drain)
         return m
 
     def _look_up(self, m: Module, address: Value) -> tuple[list[Value], list[Value]]:
