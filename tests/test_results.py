@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cs_hdl.board.catalogue import find_board
+from cs_hdl.commands.board_table import write_model
 from cs_hdl.emit.design import write_design
 from cs_hdl.frontend.onnx import read_onnx
 from cs_hdl.models import find_model, models
@@ -35,15 +36,25 @@ def built() -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((RESULTS / "boards").glob("*.json"))]
 
 
+def marked(board: str) -> bool:
+    """Whether the table of boards says that the record is of earlier Verilog."""
+    lines = (RESULTS.parent / "boards.md").read_text().splitlines()
+    return any(line.startswith(f"| `{board}` †") for line in lines)
+
+
 @pytest.mark.parametrize("content", built(), ids=[content["report"]["board"] for content in built()])
-def test_the_bitstreams_of_the_table_are_of_the_present_verilog(content: dict[str, Any], tmp_path: Path) -> None:
+def test_the_bitstreams_of_the_table_are_of_the_verilog_that_it_says(content: dict[str, Any], tmp_path: Path) -> None:
     name, report = content["model"], content["report"]
-    limits = find_board(report["board"]).limits
-    plan = make_plan(read_onnx(find_model(name).path), limits=limits, cycles=content["cycles"])
-    write_design(plan, tmp_path / name, source=f"the shipped model {name}")
+    write_model(find_board(report["board"]), name, tmp_path / name, cycles=content["cycles"])
     digest = hashlib.sha256((tmp_path / name / "design.v").read_bytes()).hexdigest()
-    assert digest == content["digests"]["design.v"], f"made by another version; renew it: {content['command']}"
+    present = digest == content["digests"]["design.v"]
+    assert present != marked(report["board"]), "scripts/boards writes the table anew, scripts/boards BOARD the record"
     assert report["timing_met"] and report["clock_mhz"] <= report["fmax_mhz"]
+
+
+def test_most_boards_have_a_record_of_the_present_verilog() -> None:
+    old = [content["report"]["board"] for content in built() if marked(content["report"]["board"])]
+    assert len(old) <= len(built()) // 4, f"renew with scripts/boards: {', '.join(old)}"
 
 
 SMALL = [content for content in built() if find_board(content["report"]["board"]).family != "ecp5"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,13 +17,13 @@ from cs_hdl.commands.build import build_report
 from cs_hdl.commands.console import Steps, run_command, show_error
 from cs_hdl.errors import CsHdlError, InputError
 from cs_hdl.files import file_digest, write_aside
-from cs_hdl.report.board_table import board_table, with_table
+from cs_hdl.report.board_table import board_table, find_record, with_table
 
 if TYPE_CHECKING:
     from cs_hdl.board.catalogue import Board
     from cs_hdl.network import Network
 
-__all__ = ["board_table_command", "largest_model"]
+__all__ = ["board_table_command", "largest_model", "write_model"]
 
 
 def board_table_command(
@@ -51,12 +53,14 @@ def board_table_command(
             # The others may well do.
             show_error(f"{name}: {error}")
             failed = error
-    write_aside(page, with_table(page.read_text(), board_table(known_boards(), docs / "results")))
+    with Steps() as step:
+        earlier = [board.name for board in known_boards() if not _is_present(board, docs / "results", step)]
+    write_aside(page, with_table(page.read_text(), board_table(known_boards(), docs / "results", earlier=earlier)))
     if failed is not None:
         raise failed
 
 
-def largest_model(board: Board) -> tuple[str, Network]:
+def largest_model(board: Board) -> str:
     """The shipped model with the most multiplications that the planner finds room for; InputError where none fits."""
     from cs_hdl.frontend.onnx import read_onnx
     from cs_hdl.models import models
@@ -68,8 +72,38 @@ def largest_model(board: Board) -> tuple[str, Network]:
             make_plan(networks[name], limits=board.limits)
         except InputError:
             continue
-        return name, networks[name]
+        return name
     raise InputError(f"{board.name}: no shipped model fits its {board.device}")
+
+
+def _is_present(board: Board, results: Path, step: Steps) -> bool:
+    """Whether what is on record for ``board``, if anything is, was made from the Verilog that is made now."""
+    record = find_record(results, board)
+    if record is None:
+        return True
+    step(f"{board.name}: whether its Verilog is the present one")
+    with tempfile.TemporaryDirectory() as folder:
+        design = Path(folder) / record["model"]
+        write_model(board, record["model"], design, cycles=record.get("cycles"))
+        return bool(file_digest(design / "design.v") == record["digests"]["design.v"])
+
+
+def write_model(
+    board: Board,
+    model: str,
+    design: Path,
+    *,
+    cycles: int | None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> None:
+    """Write the shipped ``model`` as it is planned for ``board`` into the new folder ``design``."""
+    from cs_hdl.emit.design import write_design
+    from cs_hdl.frontend.onnx import read_onnx
+    from cs_hdl.models import find_model
+    from cs_hdl.plan.planner import make_plan
+
+    plan = make_plan(read_onnx(find_model(model).path), limits=board.limits, cycles=cycles)
+    write_design(plan, design, source=f"the shipped model {model}", progress=progress)
 
 
 def _weights(network: Network) -> int:
@@ -89,16 +123,10 @@ def _build(
     results: Path,
     step: Steps,
 ) -> None:
-    from cs_hdl.emit.design import write_design
-    from cs_hdl.frontend.onnx import read_onnx
-    from cs_hdl.models import find_model
-    from cs_hdl.plan.planner import make_plan
-
     step(f"{board.name}: packing and planning")
-    name, network = largest_model(board) if model is None else (model, read_onnx(find_model(model).path))
-    plan = make_plan(network, limits=board.limits, cycles=cycles)
+    name = largest_model(board) if model is None else model
     design = out / f"{name}-{board.name}"
-    write_design(plan, design, source=f"the shipped model {name}", progress=step)
+    write_model(board, name, design, cycles=cycles, progress=step)
     report = build_report(design, board.name, seed=seed, tries=tries, clock_mhz=None, rounds=refine, progress=step)
     bitstream = Path(report["bitstream"])
     options = [*([] if model is None else ["--model", model]), *([] if cycles is None else ["--cycles", str(cycles)])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,10 @@ BEGIN, END = "<!-- boards: begin -->", "<!-- boards: end -->"
 _HEAD = (
     "| board | chip | model | cycles an image | clock | images/s | LUT | DSP | block RAM | Fmax |",
     "|---|---|---|---|---|---|---|---|---|---|",
+)
+_EARLIER = (
+    "† Built from the Verilog of an earlier version, whose commit the record names: what cs-hdl makes now was not placed "
+    "and routed for this board yet. `scripts/boards BOARD` does it."
 )
 
 
@@ -47,13 +51,14 @@ def _read(path: Path) -> dict[str, Any]:
     return {"model": path.stem.removesuffix(f"-{report['board']}")} | record
 
 
-def board_table(boards: Sequence[Board], results: Path) -> str:
-    """Markdown: a line for each of ``boards``."""
-    return "\n".join((*_HEAD, *(_line(board, find_record(results, board)) for board in boards)))
+def board_table(boards: Sequence[Board], results: Path, *, earlier: Collection[str] = ()) -> str:
+    """Markdown: a line for each of ``boards``; those in ``earlier`` are marked as built from Verilog of before."""
+    lines = [_line(board, find_record(results, board), mark=board.name in earlier) for board in boards]
+    return "\n".join((*_HEAD, *lines, *(("", _EARLIER) if earlier else ())))
 
 
-def _line(board: Board, record: dict[str, Any] | None) -> str:
-    cells = [f"`{board.name}`", board.device]
+def _line(board: Board, record: dict[str, Any] | None, *, mark: bool) -> str:
+    cells = [f"`{board.name}`{' †' if mark else ''}", board.device]
     if record is None:
         models = ", ".join(board.models) or "none"
         return f"| {' | '.join([*cells, f'not built yet (fits: {models})', *[''] * 7])} |"
