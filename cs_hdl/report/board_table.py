@@ -21,8 +21,8 @@ _HEAD = (
     "|---|---|---|---|---|---|---|---|---|---|",
 )
 _EARLIER = (
-    "† Built from the Verilog of an earlier version, whose commit the record names: what cs-hdl makes now was not placed "
-    "and routed for this board yet. `scripts/boards BOARD` does it."
+    "† Built from the Verilog of an earlier version, whose commit the record names: what cs-hdl makes now was not "
+    "placed and routed for this board yet. `scripts/boards BOARD` does it."
 )
 
 
