@@ -68,15 +68,11 @@ class SelfBenchmark(wiring.Component):
         beats = self._beats()
         memory = m.submodules.words = Memory(shape=8 * source.bytes_per_beat, depth=len(beats), init=beats)
         read = memory.read_port()
-        left = Signal(range(self._words + 1))  # words that have not been read to their end
-        beat = Signal(range(source.beats))
-        move, reading, valid, valid_last = Signal(), Signal(), Signal(), Signal()
-        last = Signal(init=source.beats == 1)  # a register: the count of words comes behind it
-        m.d.comb += [
-            move.eq(~self.m_axis.tvalid | self.m_axis.tready),
-            reading.eq(left != 0),
-            read.en.eq(move),
-        ]
+        # Words count from 0: an iCE40 tears the carry chain of a counter apart that starts with some bits set.
+        word, reading = Signal(range(self._words)), Signal()
+        beat, last = Signal(range(source.beats)), Signal(init=source.beats == 1)
+        move, valid, valid_last = Signal(), Signal(), Signal()
+        m.d.comb += [move.eq(~self.m_axis.tvalid | self.m_axis.tready), read.en.eq(move)]
         with m.If(move):
             m.d.sync += [
                 valid.eq(reading),
@@ -89,12 +85,13 @@ class SelfBenchmark(wiring.Component):
                 m.d.sync += [
                     read.addr.eq(Mux(read.addr == len(beats) - 1, 0, read.addr + 1)),
                     beat.eq(Mux(last, 0, beat + 1)),
-                    left.eq(left - last),
                 ]
                 if source.beats > 1:
                     m.d.sync += last.eq(beat == source.beats - 2)
+                with m.If(last):
+                    m.d.sync += [word.eq(word + 1), reading.eq(word != self._words - 1)]
         with m.If(self.start):
-            m.d.sync += [left.eq(self._words), read.addr.eq(0)]
+            m.d.sync += [word.eq(0), reading.eq(1), read.addr.eq(0)]
 
     def _count(self, m: Module) -> None:
         figures = self.figures
