@@ -14,7 +14,9 @@ module cs_registered_multiplier #(
 );
     reg [A_WIDTH-1:0] a_register;
     reg [B_WIDTH-1:0] b_register;
-    reg [A_WIDTH+B_WIDTH-1:0] product;
+    // Yosys' ice40_dsp would take a second register behind this one for a register within the multiplier, and leave
+    // it where it was as well: two drivers of one wire. It does not look behind what is to be kept.
+    (* keep *) reg [A_WIDTH+B_WIDTH-1:0] product;
     wire a_sign = (A_SIGNED != 0) & a_register[A_WIDTH-1];
     wire b_sign = (B_SIGNED != 0) & b_register[B_WIDTH-1];
     // Modulo 2^(A_WIDTH+B_WIDTH) the product of the extended factors is right, whatever their signs.
