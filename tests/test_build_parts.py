@@ -11,18 +11,20 @@ import time
 from pathlib import Path
 
 import pytest
+from build_tools import need_build_tools
 
 from cs_hdl.board.catalogue import find_board
 from cs_hdl.board.pll import pll_settings
 from cs_hdl.build import cache
+from cs_hdl.build.alone import cells_of
 from cs_hdl.build.cells import multiplier_verilog, swap_multiplier
 from cs_hdl.build.place_route import device_options, read_report
 from cs_hdl.build.pll_config import set_pll
 from cs_hdl.build.run import run_tool
-from cs_hdl.build.synthesis import Netlist, check_fit, read_netlist
+from cs_hdl.build.synthesis import Netlist, check_fit, read_netlist, run_yosys
 from cs_hdl.build.tools import Tool, find_tools, require_tool
 from cs_hdl.errors import InputError, ResultError, ToolError
-from cs_hdl.rtl.primitives.multiplier import portable_verilog
+from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE, portable_verilog
 
 # ---------------------------------------------------------------- the technology seam
 
@@ -230,6 +232,33 @@ run_command(command)
 
 
 # ---------------------------------------------------------------- netlist and report
+
+
+def test_a_netlist_in_which_yosys_gave_a_wire_two_drivers_is_refused(tmp_path):
+    need_build_tools("yosys")
+    (tmp_path / "design.v").write_text("module top(input a, b, output y); assign y = a; assign y = b; endmodule\n")
+    (tmp_path / "synthesis.ys").write_text("read_verilog design.v\nhierarchy -top top\ncheck\n")
+    with pytest.raises(ToolError, match=r"two drivers to 1 wires.*conflicting drivers for top"):
+        run_yosys(require_tool("yosys"), tmp_path)
+
+
+def test_an_ultraplus_multiplies_in_its_multiplier_with_a_register_behind(tmp_path):
+    """Yosys' ice40_dsp took the second register into the multiplier and left it outside as well."""
+    need_build_tools("yosys")
+    bench = f"""
+module top(input clk, input [7:0] a, b, output reg [15:0] later);
+    wire [15:0] o;
+    {MULTIPLIER_MODULE} multiply (.clk(clk), .en(1'b1), .a(a), .b(b), .o(o));
+    always @(posedge clk) later <= o;
+endmodule
+"""
+    cells = cells_of(
+        portable_verilog() + bench,
+        top="top",
+        script="read_verilog design.v\nsynth_ice40 -device u -dsp -top top -json top.json\n",
+        folder=tmp_path,
+    )
+    assert cells["SB_MAC16"] == 1 and cells["SB_DFF"] >= 16
 
 
 def test_what_does_not_fit_is_refused_before_placing():

@@ -14,7 +14,7 @@ from cs_hdl.build.output_registers import absorb_into_netlist
 from cs_hdl.build.place_route import device_options
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.slowest import PathPart, critical_path
-from cs_hdl.build.synthesis import SEPARATE_LANES, count_cells
+from cs_hdl.build.synthesis import SEPARATE_LANES, count_cells, run_yosys
 from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import InputError, ToolError
 from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE
@@ -109,7 +109,7 @@ def cells_of(text: str, *, top: str, script: str, folder: Path | None = None) ->
         place = folder or Path(name)
         (place / "design.v").write_text(text)
         (place / "synthesis.ys").write_text(script)
-        run_tool(yosys, ["synthesis.ys"], folder=place, log="synthesis.log")
+        run_yosys(yosys, place)
         try:
             return count_cells(json.loads((place / "top.json").read_text())["modules"], top)
         except (OSError, ValueError, KeyError) as error:

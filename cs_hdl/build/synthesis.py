@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,17 @@ from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ResultError, ToolError
 from cs_hdl.plan.device_limits import DeviceLimits
 
-__all__ = ["SCRIPT", "SEPARATE_LANES", "Netlist", "check_fit", "count_cells", "read_netlist", "script", "synthesise"]
+__all__ = [
+    "SCRIPT",
+    "SEPARATE_LANES",
+    "Netlist",
+    "check_fit",
+    "count_cells",
+    "read_netlist",
+    "run_yosys",
+    "script",
+    "synthesise",
+]
 
 ECP5 = FAMILIES["ecp5"]
 
@@ -32,6 +43,9 @@ SEPARATE_LANES = f"""\
 setattr -mod -set keep_hierarchy 1 {" ".join(_APART)}
 rename -hide {" ".join(f"{name}/w:*" for name in _APART)} */w:*\\[*
 """
+
+#: What Yosys warns of, and goes on.
+_CONFLICT = re.compile(r"^Warning: (Driver-driver conflict|multiple conflicting drivers) ")
 
 _READ = "read_verilog design.v\nread_rtlil top.il\n"
 
@@ -73,13 +87,33 @@ class Netlist:
 def synthesise(yosys: Tool, folder: Path, *, text: str = SCRIPT, family: Family = ECP5) -> Netlist:
     """Make ``top.json`` of ``design.v`` and ``top.il`` in ``folder`` with the script ``text``.
 
-    Raises ToolError where Yosys fails.
+    Raises ToolError where Yosys fails, or makes another circuit of it.
     """
     (folder / "synthesis.ys").write_text(text)
-    run_tool(yosys, ["synthesis.ys"], folder=folder, log="synthesis.log")
+    run_yosys(yosys, folder)
     if family.name == "ecp5":
         absorb_into_netlist(folder / "top.json")
     return read_netlist(folder / "top.json", family=family)
+
+
+def run_yosys(yosys: Tool, folder: Path) -> None:
+    """Run the script ``synthesis.ys`` in ``folder``; what it prints goes to ``synthesis.log``.
+
+    Raises ToolError where that fails, and where Yosys warns of a wire with two drivers: our Verilog has none, so one of
+    its passes went wrong, and what it made is not the circuit that was simulated.
+    """
+    conflicts: list[str] = []
+
+    def watch(line: str) -> None:
+        if _CONFLICT.search(line):
+            conflicts.append(line.strip())
+
+    run_tool(yosys, ["synthesis.ys"], folder=folder, log="synthesis.log", watch=watch)
+    if conflicts:
+        raise ToolError(
+            f"{yosys.name} ({yosys.version}) gave two drivers to {len(conflicts)} wires: the netlist is another "
+            f"circuit than the design. {conflicts[0]}\nAnother version of Yosys may do; please report it."
+        )
 
 
 def read_netlist(path: Path, *, family: Family = ECP5) -> Netlist:
