@@ -17,7 +17,7 @@ from cs_hdl.commands.build import build_report
 from cs_hdl.commands.console import Steps, run_command, show_error
 from cs_hdl.errors import CsHdlError, InputError
 from cs_hdl.files import file_digest, write_aside
-from cs_hdl.report.board_table import board_table, find_record, with_table
+from cs_hdl.report.board_table import board_table, find_record, marked_boards, with_table
 
 if TYPE_CHECKING:
     from cs_hdl.board.catalogue import Board
@@ -28,7 +28,8 @@ __all__ = ["board_table_command", "largest_model", "write_model"]
 
 def board_table_command(
     boards: Annotated[
-        list[str] | None, typer.Argument(metavar="[BOARD]...", help="Build for these (none: only write the table).")
+        list[str] | None,
+        typer.Argument(metavar="[BOARD]...", help="Build for these (none: compare all records with what is made now)."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="This model, in place of the largest that fits.")] = None,
     cycles: Annotated[int | None, typer.Option(min=1, help="Cycles a word at most (default: the fewest).")] = None,
@@ -53,8 +54,13 @@ def board_table_command(
             # The others may well do.
             show_error(f"{name}: {error}")
             failed = error
-    with Steps() as step:
-        earlier = [board.name for board in known_boards() if not _is_present(board, docs / "results", step)]
+    earlier = marked_boards(page.read_text())
+    if not boards:
+        # (A minute; who builds for one board does not wait for all others.)
+        with Steps() as step:
+            earlier = {board.name for board in known_boards() if not _is_present(board, docs / "results", step)}
+    elif failed is None:
+        earlier = earlier.difference(boards)
     write_aside(page, with_table(page.read_text(), board_table(known_boards(), docs / "results", earlier=earlier)))
     if failed is not None:
         raise failed

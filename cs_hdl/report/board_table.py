@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +14,17 @@ from cs_hdl.report.marked import put_between
 if TYPE_CHECKING:
     from cs_hdl.board.catalogue import Board
 
-__all__ = ["BEGIN", "END", "board_table", "find_record", "with_table"]
+__all__ = ["BEGIN", "END", "board_table", "find_record", "marked_boards", "with_table"]
 
 BEGIN, END = "<!-- boards: begin -->", "<!-- boards: end -->"
 _HEAD = (
     "| board | chip | model | cycles an image | clock | images/s | LUT | DSP | block RAM | Fmax |",
     "|---|---|---|---|---|---|---|---|---|---|",
 )
+_MARK = "†"
 _EARLIER = (
-    "† Built from the Verilog of an earlier version, whose commit the record names: what cs-hdl makes now was not "
-    "placed and routed for this board yet. `scripts/boards BOARD` does it."
+    f"{_MARK} Built from the Verilog of an earlier version, whose commit the record names: what cs-hdl makes now was "
+    "not placed and routed for this board yet. `scripts/boards BOARD` does it."
 )
 
 
@@ -57,8 +59,13 @@ def board_table(boards: Sequence[Board], results: Path, *, earlier: Collection[s
     return "\n".join((*_HEAD, *lines, *(("", _EARLIER) if earlier else ())))
 
 
+def marked_boards(page: str) -> set[str]:
+    """The boards that the table in ``page`` says to have a record of earlier Verilog."""
+    return set(re.findall(rf"^\| `([^`]+)` {_MARK} \|", page, flags=re.MULTILINE))
+
+
 def _line(board: Board, record: dict[str, Any] | None, *, mark: bool) -> str:
-    cells = [f"`{board.name}`{' †' if mark else ''}", board.device]
+    cells = [f"`{board.name}`{f' {_MARK}' if mark else ''}", board.device]
     if record is None:
         models = ", ".join(board.models) or "none"
         return f"| {' | '.join([*cells, f'not built yet (fits: {models})', *[''] * 7])} |"
