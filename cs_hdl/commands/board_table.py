@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import math
 import tempfile
@@ -22,8 +24,9 @@ from cs_hdl.report.board_table import board_table, find_record, marked_boards, w
 if TYPE_CHECKING:
     from cs_hdl.board.catalogue import Board
     from cs_hdl.network import Network
+    from cs_hdl.plan.device_limits import DeviceLimits
 
-__all__ = ["board_table_command", "largest_model", "write_model"]
+__all__ = ["board_table_command", "largest_model", "verilog_digest"]
 
 
 def board_table_command(
@@ -88,27 +91,37 @@ def _is_present(board: Board, results: Path, step: Steps) -> bool:
     if record is None:
         return True
     step(f"{board.name}: whether its Verilog is the present one")
+    digest = verilog_digest(board, record["model"], cycles=record.get("cycles"))
+    return digest == str(record["digests"]["design.v"])
+
+
+def verilog_digest(board: Board, model: str, *, cycles: int | None) -> str:
+    """SHA-256 of the design.v of the shipped ``model`` for ``board``; made once for all boards with equal chips."""
+    return _verilog_digest(model, dataclasses.replace(board.limits, name="any"), cycles)
+
+
+@functools.cache
+def _verilog_digest(model: str, limits: DeviceLimits, cycles: int | None) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        design = Path(folder) / record["model"]
-        write_model(board, record["model"], design, cycles=record.get("cycles"))
-        return bool(file_digest(design / "design.v") == record["digests"]["design.v"])
+        _write_model(model, limits, Path(folder) / model, cycles=cycles)
+        return file_digest(Path(folder) / model / "design.v")
 
 
-def write_model(
-    board: Board,
+def _write_model(
     model: str,
+    limits: DeviceLimits,
     design: Path,
     *,
     cycles: int | None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> None:
-    """Write the shipped ``model`` as it is planned for ``board`` into the new folder ``design``."""
+    """Write the shipped ``model``, planned for ``limits``, into the new folder ``design``."""
     from cs_hdl.emit.design import write_design
     from cs_hdl.frontend.onnx import read_onnx
     from cs_hdl.models import find_model
     from cs_hdl.plan.planner import make_plan
 
-    plan = make_plan(read_onnx(find_model(model).path), limits=board.limits, cycles=cycles)
+    plan = make_plan(read_onnx(find_model(model).path), limits=limits, cycles=cycles)
     write_design(plan, design, source=f"the shipped model {model}", progress=progress)
 
 
@@ -132,7 +145,7 @@ def _build(
     step(f"{board.name}: packing and planning")
     name = largest_model(board) if model is None else model
     design = out / f"{name}-{board.name}"
-    write_model(board, name, design, cycles=cycles, progress=step)
+    _write_model(name, board.limits, design, cycles=cycles, progress=step)
     report = build_report(design, board.name, seed=seed, tries=tries, clock_mhz=None, rounds=refine, progress=step)
     bitstream = Path(report["bitstream"])
     options = [*([] if model is None else ["--model", model]), *([] if cycles is None else ["--cycles", str(cycles)])]
