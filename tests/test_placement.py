@@ -87,6 +87,12 @@ def test_more_rounds_begin_behind_those_that_are_known(built, monkeypatch):
     assert not any("placing" in step or "round 1" in step for step in steps)
     assert report.fmax_mhz >= before["fmax_mhz"] - 1e-3
     assert report.seconds["place_and_route"] > before["seconds"]["place_and_route"]
+    # Without rounds it is nextpnr's own design, which is known as well.
+    steps.clear()
+    own = build_bitstream(folder / "design", board, progress=steps.append)
+    fmax = [entry["achieved"] for entry in json.loads((folder / "before.json").read_text())["fmax"].values()]
+    assert steps == ["synthesis: as done before", "bitstream"]
+    assert own.refined == 0 and min(abs(own.fmax_mhz - mhz) for mhz in fmax) < 1e-3
 
 
 def test_a_clock_that_is_met_ends_the_rounds(tmp_path):

@@ -111,13 +111,14 @@ def place_and_route(
     """
     options = [*device, "--report", "nextpnr.json", "--detailed-timing-report", "--timing-allow-fail"]
     options += _options(family, clock_mhz=clock_mhz)
-    if not (rounds and checkpoints is not None and checkpoints.restore(folder)):
+    known = checkpoints is not None and checkpoints.restore(folder)
+    if not known:
         this = ["--json", "top.json", "--seed", str(seed), *(KEEP_PLACEMENT if rounds else ())]
         _run(nextpnr, [*options, *this], folder, progress)
         if rounds:
             begin(folder, checkpoints)
     refined = 0
-    if rounds:
+    if rounds or known:
         refined = refine(
             nextpnr,
             folder,
