@@ -16,6 +16,7 @@ from cs_hdl.build import refine, tries
 from cs_hdl.build.bitstream import build_bitstream
 from cs_hdl.build.family import FAMILIES
 from cs_hdl.errors import InputError, ToolError
+from cs_hdl.placement import improve as search
 from cs_hdl.placement.delays import read_delays
 from cs_hdl.placement.improve import improve
 from cs_hdl.placement.placed import PlacedDesign
@@ -27,8 +28,16 @@ from cs_hdl.placement.wires import WireModel
 pytestmark = pytest.mark.xdist_group("placement")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_turns():
+    """A search of 3 turns in place of 12 does all that there is to do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_TURNS", 3)
+        yield
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(few_turns, tmp_path_factory):
     """A folder with what a build of one round began and ended with, and what it told on its way."""
     folder = tmp_path_factory.mktemp("placement")
     need_build_tools("yosys", "nextpnr-ecp5", "ecppack")

@@ -7,4 +7,4 @@ one after another (:mod:`.improve`). nextpnr routes the result anew. The netlist
 """
 
 #: Goes into the name of what is kept of a build: changes with what these modules and ``build/refine.py`` do.
-IMPROVES = 4
+IMPROVES = 3
