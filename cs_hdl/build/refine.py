@@ -25,7 +25,7 @@ _PLACED, _DELAYS, _MOVED = "placed.json", "delays.sdf", "moved.json"
 KEEP_PLACEMENT = ["--write", _PLACED, "--sdf", _DELAYS]
 #: The clock that a routing aims at, as a share of what its places promise if every wire that matters is led as the best
 #: of its kind; at least so much more than the fastest design has; and what is aimed at if that was too much.
-_OF_PROMISED, _OF_BEST, _LESS = 0.94, 1.02, 0.97
+_OF_PROMISED, _OF_BEST, _LESS = 0.90, 1.02, 0.975
 #: A pass of router2, how many wires are shared after it, and how many are too slow.
 _PASS = re.compile(r"\biter=(\d+) .*\boverused=(\d+) .*\btmgfail=(\d+)")
 #: So many passes running with wires that are too slow, or so many in all, and the aim is given up: nextpnr itself goes
