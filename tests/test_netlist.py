@@ -131,8 +131,8 @@ def test_multipliers_keep_their_registers_in_the_dsp_block(built):
         settings = cell["parameters"]
         assert {settings[f"REG_{place}_CLK"] for place in ("INPUTA", "INPUTB", "OUTPUT")} == {"CLK0"}
         assert settings["REG_PIPELINE_CLK"] == "NONE"
-    # The RTL states one register at each factor and one behind the product. Were they in the fabric, a lane's
-    # product would come from a flip-flop: no flip-flop may take a bit of a product unchanged.
+    # The RTL states one register at each factor, one behind the product, all within the block, and another in the
+    # fabric, on the product's way to its accumulators: nothing else may take a bit of a product.
     for name, module in built.modules.items():
         products = {
             bit
@@ -142,10 +142,16 @@ def test_multipliers_keep_their_registers_in_the_dsp_block(built):
             if port[0] == "P" and port[1:].isdigit()
             for bit in bits
         }
-        direct = [
-            c for c in module["cells"].values() if c["type"] == "TRELLIS_FF" and c["connections"]["DI"][0] in products
+        takers = [
+            (cell["type"], port, bit)
+            for cell in module["cells"].values()
+            if cell["type"] != "MULT18X18D"
+            for port, bits in cell["connections"].items()
+            for bit in products.intersection(bits)
         ]
-        assert not direct, f"{name}: {len(direct)} flip-flops behind products"
+        assert {taker[:2] for taker in takers} <= {("TRELLIS_FF", "DI")}, f"{name}: logic behind products"
+        assert len(takers) == len({bit for _, _, bit in takers}), f"{name}: two registers behind a product"
+        assert bool(takers) == bool(products)
 
 
 @each("sparse-dense")
