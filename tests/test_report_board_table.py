@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cs_hdl.board.catalogue import boards
+from cs_hdl.commands import board_table as command
 from cs_hdl.errors import InputError
 from cs_hdl.report.board_table import BEGIN, END, board_table, find_record, marked_boards, with_table
 
@@ -36,3 +38,19 @@ def test_a_damaged_record_is_told_with_its_name(tmp_path):
     path.write_text('{"report": {}}')
     with pytest.raises(InputError, match=f"{board.name}.json: not the record of a build"):
         board_table([board], tmp_path)
+
+
+def test_the_mark_of_a_board_goes_with_its_own_build(tmp_path, monkeypatch):
+    docs, names = tmp_path / "docs", [board.name for board in boards()[:3]]
+    shutil.copytree(RESULTS / "boards", docs / "results" / "boards")
+    page = docs / "boards.md"
+    page.write_text(with_table(f"{BEGIN}\n{END}\n", board_table(boards(), docs / "results", earlier=names)))
+
+    def build(board, **options):
+        if board.name == names[1]:
+            raise InputError("no")
+
+    monkeypatch.setattr(command, "_build", build)
+    with pytest.raises(InputError, match="no"):
+        command.board_table_command(boards=names[:2], docs=docs)
+    assert marked_boards(page.read_text()) == set(names[1:])

@@ -48,23 +48,25 @@ def board_table_command(
     if not page.is_file():
         raise InputError(f"{page}: not there; run this in the repository, or give --docs")
     failed: CsHdlError | None = None
+    renewed: set[str] = set()
     for name in boards or ():
         try:
             with Steps() as step:
                 _build(find_board(name), model=model, cycles=cycles, seed=seed, tries=tries, refine=refine,
                        commit=commit, out=out, results=docs / "results", step=step)  # fmt: skip
+            renewed.add(name)
         except CsHdlError as error:
             # The others may well do.
             show_error(f"{name}: {error}")
             failed = error
-    earlier = marked_boards(page.read_text())
-    if not boards:
-        # (A minute; who builds for one board does not wait for all others.)
+    text = page.read_text()
+    if boards:
+        # (Who builds for one board does not wait for all others to be compared.)
+        earlier = marked_boards(text) - renewed
+    else:
         with Steps() as step:
             earlier = {board.name for board in known_boards() if not _is_present(board, docs / "results", step)}
-    elif failed is None:
-        earlier = earlier.difference(boards)
-    write_aside(page, with_table(page.read_text(), board_table(known_boards(), docs / "results", earlier=earlier)))
+    write_aside(page, with_table(text, board_table(known_boards(), docs / "results", earlier=earlier)))
     if failed is not None:
         raise failed
 
