@@ -237,9 +237,9 @@ run_command(command)
 def test_a_netlist_in_which_yosys_gave_a_wire_two_drivers_is_refused(tmp_path):
     need_build_tools("yosys")
     (tmp_path / "design.v").write_text("module top(input a, b, output y); assign y = a; assign y = b; endmodule\n")
-    (tmp_path / "synthesis.ys").write_text("read_verilog design.v\nhierarchy -top top\ncheck\n")
+    script = "read_verilog design.v\nhierarchy -top top\ncheck\n"
     with pytest.raises(ToolError, match=r"two drivers to 1 wires.*conflicting drivers for top"):
-        run_yosys(require_tool("yosys"), tmp_path)
+        run_yosys(require_tool("yosys"), script, folder=tmp_path)
 
 
 def test_an_ultraplus_multiplies_in_its_multiplier_with_a_register_behind(tmp_path):

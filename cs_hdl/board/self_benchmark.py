@@ -68,7 +68,7 @@ class SelfBenchmark(wiring.Component):
         beats = self._beats()
         memory = m.submodules.words = Memory(shape=8 * source.bytes_per_beat, depth=len(beats), init=beats)
         read = memory.read_port()
-        # Words count from 0: an iCE40 tears the carry chain of a counter apart that starts with some bits set.
+        # Words count from 0: the carry chain of a counter that is loaded with a number lay in pieces on an iCE40.
         word, reading = Signal(range(self._words)), Signal()
         beat, last = Signal(range(source.beats)), Signal(init=source.beats == 1)
         move, valid, valid_last = Signal(), Signal(), Signal()

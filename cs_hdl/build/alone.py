@@ -108,8 +108,7 @@ def cells_of(text: str, *, top: str, script: str, folder: Path | None = None) ->
     with tempfile.TemporaryDirectory(prefix="cs-hdl-") as name:
         place = folder or Path(name)
         (place / "design.v").write_text(text)
-        (place / "synthesis.ys").write_text(script)
-        run_yosys(yosys, place)
+        run_yosys(yosys, script, folder=place)
         try:
             return count_cells(json.loads((place / "top.json").read_text())["modules"], top)
         except (OSError, ValueError, KeyError) as error:

@@ -106,7 +106,7 @@ def place_and_route(
 
     ``clock_mhz`` is what is aimed at (an ECP5's constraints say it). A missed frequency is no failure here. With
     ``rounds`` an ECP5's cells are moved and routed anew so often at most, until ``enough_mhz`` is met; with
-    ``checkpoints`` that begins behind the latest round that is known. ``progress`` is told "placing", then "routing",
+    ``checkpoints`` all begins behind the latest round that is known. ``progress`` is told "placing", then "routing",
     and then the rounds. Raises ResultError where the chip is too small, ToolError where nextpnr fails otherwise.
     """
     options = [*device, "--report", "nextpnr.json", "--detailed-timing-report", "--timing-allow-fail"]

@@ -89,19 +89,19 @@ def synthesise(yosys: Tool, folder: Path, *, text: str = SCRIPT, family: Family 
 
     Raises ToolError where Yosys fails, or makes another circuit of it.
     """
-    (folder / "synthesis.ys").write_text(text)
-    run_yosys(yosys, folder)
+    run_yosys(yosys, text, folder=folder)
     if family.name == "ecp5":
         absorb_into_netlist(folder / "top.json")
     return read_netlist(folder / "top.json", family=family)
 
 
-def run_yosys(yosys: Tool, folder: Path) -> None:
-    """Run the script ``synthesis.ys`` in ``folder``; what it prints goes to ``synthesis.log``.
+def run_yosys(yosys: Tool, text: str, *, folder: Path) -> None:
+    """Run the script ``text`` in ``folder``, as ``synthesis.ys``; what it prints goes to ``synthesis.log``.
 
     Raises ToolError where that fails, and where Yosys warns of a wire with two drivers: our Verilog has none, so one of
     its passes went wrong, and what it made is not the circuit that was simulated.
     """
+    (folder / "synthesis.ys").write_text(text)
     conflicts: list[str] = []
 
     def watch(line: str) -> None:
