@@ -19,8 +19,9 @@ _FANOUTS = (4, 16, 64)
 #: Picoseconds off the model from which on a wire counts less and less: some go astray.
 _ASTRAY = 300.0
 #: How much a wire counts that is slower than the model says, against one that is faster. Most wires are led where there
-#: is room; those that matter are led as the fastest of their kind.
-_SLOWER = 0.15
+#: is room; those that matter are led as the fastest of their kind. Less so where many sinks of a net matter alike: each
+#: is hung on what is nearest.
+_SLOWER, _SLOWER_OF_MANY = 0.15, 0.25
 
 
 def is_fixed(port: str, end_port: str) -> bool:
@@ -47,7 +48,8 @@ class WireModel:
         by_distance = _features(columns[free], rows[free])
         parts = [np.eye(len(names))[port_of[free]]]
         parts += [by_distance * (self.kinds[free] == kind)[:, None] for kind in range(len(_FANOUTS) + 1)]
-        prices = _robust_fit(np.hstack(parts), graph.routed[free])
+        slower = np.where(self.kinds[free] == len(_FANOUTS), _SLOWER_OF_MANY, _SLOWER)
+        prices = _robust_fit(np.hstack(parts), graph.routed[free], slower)
         self.base = np.where(self.fixed, graph.routed, prices[port_of])
         across, down = (grid.ravel() for grid in np.meshgrid(np.arange(_SPAN), np.arange(_SPAN), indexing="ij"))
         slopes = prices[len(names) :].reshape(len(_FANOUTS) + 1, -1)
@@ -88,10 +90,13 @@ def _features(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np
     return np.stack(parts, axis=1).astype(float)
 
 
-def _robust_fit(features: NDArray[np.float64], delays: NDArray[np.float64]) -> NDArray[np.float64]:
+def _robust_fit(
+    features: NDArray[np.float64], delays: NDArray[np.float64], counts_slower: NDArray[np.float64]
+) -> NDArray[np.float64]:
     weights = np.ones(len(delays))
     for _ in range(8):
         prices = np.linalg.lstsq(features * weights[:, None], delays * weights, rcond=None)[0]
         slower = delays - features @ prices
-        weights = np.sqrt(np.where(slower > 0, _SLOWER, 1 - _SLOWER) / (1 + (slower / _ASTRAY) ** 2))
+        counts = np.where(slower > 0, counts_slower, 1 - counts_slower)
+        weights = np.sqrt(counts / (1 + (slower / _ASTRAY) ** 2))
     return np.asarray(prices)
