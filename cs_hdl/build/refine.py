@@ -14,6 +14,7 @@ from cs_hdl.build.family import Family
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ToolError
+from cs_hdl.placement.pins import count_swapped
 
 if TYPE_CHECKING:
     from cs_hdl.placement.placed import PlacedDesign
@@ -158,6 +159,9 @@ def _route(nextpnr: Tool, folder: Path, *, options: list[str], step: str, progre
     except _GivenUp:
         progress(f"{step} · given up")
         return False
+    # RAMs and carries would do something else, and nothing else would tell.
+    if swapped := count_swapped((folder / _PLACED).read_text()):
+        raise ToolError(f"nextpnr swapped {swapped} inputs of LUTs, which it was told not to: build without --refine")
     return True
 
 

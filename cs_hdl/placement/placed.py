@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cs_hdl.errors import ToolError
+from cs_hdl.placement.pins import settle_pins
 
 __all__ = ["FLIP_FLOPS", "LUTS", "RAM_WRITE", "Exchange", "Pin", "Place", "PlacedDesign", "place_of"]
 
@@ -124,8 +125,10 @@ class PlacedDesign:
         """The design for nextpnr to route from nothing (``--no-pack --no-place``), all its clocks at ``target_mhz``.
 
         router2 then takes out and leads anew whatever is slower, over and over (``--tmg-ripup``). nextpnr forgets the
-        constraints of clocks, and options that its JSON has it takes from there.
+        constraints of clocks, and options that its JSON has it takes from there. It also forgets which LUTs are RAMs or
+        carries, whose inputs are not alike, so that it must not choose among any LUT's inputs: they are settled.
         """
+        settle_pins(self._top)
         for number, cell in enumerate(self._cells):
             within = self.within[number]
             site = self.sites[number] if within < 0 else _name_of(self.x[number], self.y[number], within)
@@ -142,7 +145,11 @@ class PlacedDesign:
         for net in self._top["netnames"].values():
             net["attributes"].pop("ROUTING", None)
         self._top["settings"].pop("route", None)
-        self._top["settings"] |= {"target_freq": f"{target_mhz * 1e6:.6f}", "router/tmg_ripup": "1 "}
+        self._top["settings"] |= {
+            "target_freq": f"{target_mhz * 1e6:.6f}",
+            "router/tmg_ripup": "1 ",
+            "arch.disable_router_lutperm": "1 ",
+        }
         path.write_text(json.dumps(self._content))
         for connections, port in open_ports:
             connections[port] = []
