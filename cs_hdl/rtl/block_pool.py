@@ -72,13 +72,17 @@ class BlockMaxPool(wiring.Component):
         m = Module()
         taken = Signal()
         walk = self._walk(m, taken)
-        # A few channels each: no wire goes to all of them.
+        # First step: the beat, and what is to be done with it.
+        values = Signal.like(self.i.p.values, reset_less=True)
+        step = Signal(walk.shape())
+        m.d.sync += [values.eq(self.i.p.values), step.eq(walk)]
+        # Second and third step, a few channels each.
         m.submodules.queue = queue = Queue(layout=self.o.p.shape(), depth=PoolStage.RUNNING_DEPTH)
         complete = Signal()
         for number, first in enumerate(range(0, self._lanes, _PART_LANES)):
             m.submodules[f"part_{number}"] = part = Module()
             lanes = range(first, min(first + _PART_LANES, self._lanes))
-            largest, ends = self._compare(part, [self.i.p.values[lane] for lane in lanes], walk)
+            largest, ends = self._compare(part, [values[lane] for lane in lanes], step)
             m.d.comb += [queue.i.p.values[lane].eq(value) for lane, value in zip(lanes, largest, strict=True)]
             if number == 0:
                 m.d.comb += complete.eq(ends)
@@ -93,13 +97,8 @@ class BlockMaxPool(wiring.Component):
         m.d.comb += [self.i.ready.eq(room), taken.eq(self.i.valid & room)]
         return m
 
-    def _compare(self, m: Module, values: list[Value], walk: data.View[data.StructLayout]) -> tuple[Value, Value]:
-        """The largest values so far, and whether they are complete, three cycles later."""
-        # First step: the beat, and what is to be done with it.
-        taken = Signal(data.ArrayLayout(value_shape(self._dtype), len(values)), name="taken", reset_less=True)
-        step = Signal(walk.shape(), name="step")
-        m.d.sync += [step.eq(walk), *(taken[lane].eq(value) for lane, value in enumerate(values))]
-        # Second and third step.
+    def _compare(self, m: Module, values: list[Value], step: data.View[data.StructLayout]) -> tuple[Value, Value]:
+        """The largest values so far, and whether they are complete, two cycles later."""
         shape = data.ArrayLayout(value_shape(self._dtype), len(values))
         # (Where the same place is read and written, what was just written is taken instead.)
         memory = m.submodules.memory = Memory(
@@ -109,8 +108,8 @@ class BlockMaxPool(wiring.Component):
         value, stored, largest, larger = (
             Signal(shape, name=name, reset_less=True) for name in ("value", "stored", "largest", "larger")
         )
-        own, complete = Signal(walk.shape(), name="own"), Signal(name="complete")
-        m.d.sync += value.eq(taken)
+        own, complete = Signal(step.shape(), name="own"), Signal(name="complete")
+        m.d.sync += [value[lane].eq(values[lane]) for lane in range(len(values))]
         m.d.comb += read.addr.eq(step.address)
         m.d.sync += [stored.eq(read.data), own.eq(step)]
         for lane in range(len(values)):

@@ -11,9 +11,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.plan.cost import ram_style
-from cs_hdl.rtl.lane_columns import LaneColumns, passed_on, step_layout
+from cs_hdl.rtl.lane_columns import LaneColumns, delayed_step, passed_on, step_layout
 from cs_hdl.rtl.platform import shared_part
-from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width
 
 if TYPE_CHECKING:
@@ -171,11 +170,9 @@ class Lane(wiring.Component):
         plan, command = self._plan, self.command
         value, address = self._fetch(m)
         step = Signal(step_layout(plan, self._value_shape))
-        m.d.comb += [step.value.eq(delayed(m, value, 1, name="value", reset_less=True)[-1]), step.address.eq(address)]
+        m.d.comb += [step.value.eq(delayed_step(m, value, 1, "value")[-1]), step.address.eq(address)]
         for name in ("valid", "first", "bank", "drain", "drain_bank", "drain_kid"):
-            m.d.comb += step[name].eq(
-                delayed(m, command[name], 3 + plan.memory_latency, name=name, reset_less=True)[-1]
-            )
+            m.d.comb += step[name].eq(delayed_step(m, command[name], 3 + plan.memory_latency, name)[-1])
         return step
 
     def _fetch(self, m: Module) -> tuple[Value, Value]:
@@ -219,9 +216,9 @@ class Lane(wiring.Component):
         # Stage 2: the memory (and its register). Stage 3: one entry of its word.
         read = memory.read_port()
         m.d.comb += read.addr.eq(address)
-        word_read = delayed(m, read.data, plan.memory_latency - 1, name="word_read", reset_less=True)[-1]
-        inside_2 = delayed(m, inside, plan.memory_latency, name="inside", reset_less=True)[-1]
-        lane = delayed(m, command.lane, 1 + plan.memory_latency, name="lane", reset_less=True)[-1]
+        word_read = delayed_step(m, read.data, plan.memory_latency - 1, "word_read")[-1]
+        inside_2 = delayed_step(m, inside, plan.memory_latency, "inside")[-1]
+        lane = delayed_step(m, command.lane, 1 + plan.memory_latency, "lane")[-1]
         entry = Signal(entry_layout(plan, self._value_shape))
         with m.Switch(lane):
             for index in range(plan.beat):
@@ -229,7 +226,7 @@ class Lane(wiring.Component):
                     m.d.comb += entry.eq(word_read[index])
         value = Signal(self._value_shape, reset_less=True)
         m.d.sync += value.eq(Mux(inside_2, entry.value, 0))
-        base = delayed(m, command.base, 2 + plan.memory_latency, name="base", reset_less=True)[-1]
+        base = delayed_step(m, command.base, 2 + plan.memory_latency, "base")[-1]
         # Stage 4: the address in the table.
         table_address = Signal(index_width(plan.table_depth), reset_less=True)
         if plan.sparse:

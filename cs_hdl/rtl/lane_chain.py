@@ -128,7 +128,7 @@ class LaneChain(wiring.Component):
         ]
         if self._engine < plan.engines - 1:
             passed_on(m, self.next_write, self.write)
-            passed_on(m, self.next_tag, self.tag, plan.engine_delay, reset=("valid",))
+            passed_on(m, self.next_tag, self.tag, plan.engine_delay)
         return m
 
     def _lanes(self, m: Module) -> Value:

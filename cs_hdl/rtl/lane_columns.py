@@ -17,19 +17,19 @@ from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.streams import index_width
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from amaranth.hdl import Value
 
     from cs_hdl.plan.lane_tables import LaneTable
     from cs_hdl.plan.lanes import LanesPlan
 
-__all__ = ["LaneColumns", "passed_on", "step_layout"]
+__all__ = ["LaneColumns", "delayed_step", "passed_on", "step_layout"]
 
 
 #: Banks of a table of which one is chosen by its number; of more, each has a register that says whether it is the one.
 #: (Yosys makes 33 LUTs a bit of a choice among 19 by number, and 14 so.)
 _MOST_INDEXED = 4
+#: Parts of commands, steps, tags and writes by which something happens.
+_RESET = ("valid", "drain", "enable")
 
 
 def step_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
@@ -48,14 +48,19 @@ def step_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
     )
 
 
-def passed_on(m: Module, target: Any, source: Any, cycles: int = 1, *, reset: Collection[str] = ()) -> None:
-    """Give ``target`` what ``source``, of the same layout, was so many cycles ago; only members in ``reset`` are reset.
+def delayed_step(m: Module, value: Value, cycles: int, name: str, *, prefix: str = "") -> list[Value]:
+    """As :func:`delayed`, for the part ``name`` of a step; only what makes something happen is reset."""
+    return delayed(m, value, cycles, name=prefix + name, reset_less=name not in _RESET)
+
+
+def passed_on(m: Module, target: Any, source: Any, cycles: int = 1) -> None:
+    """Give ``target`` what ``source``, of the same layout, was so many cycles ago; only what makes something happen
+    is reset.
 
     (Members of an interface that are assigned in a clock domain are reset, all of them: thousands of wires.)
     """
     for name in source.shape().members:
-        stages = delayed(m, source[name], cycles, name=f"next_{name}", reset_less=name not in reset)
-        m.d.comb += target[name].eq(stages[-1])
+        m.d.comb += target[name].eq(delayed_step(m, source[name], cycles, name, prefix="next_")[-1])
 
 
 class LaneColumns(wiring.Component):
@@ -63,9 +68,6 @@ class LaneColumns(wiring.Component):
 
     While one bank of accumulators is added to, the other is drained, kernel id by kernel id, which also clears
     it; the drained sums of the lane before are added on the way.
-
-    Nothing of it is reset, nor is anything else of a lane: what is under way when a reset comes is over before what
-    follows it gets here, which begins with drains that clear both banks.
 
     Parameters
     ----------
@@ -99,17 +101,14 @@ class LaneColumns(wiring.Component):
         plan = self._plan
         # Where a lane has several of these, each has registers of its own: no wire goes to all of them.
         step = {
-            name: delayed(m, self.step[name], plan.spread_latency, name=f"step_{name}", reset_less=True)[-1]
+            name: delayed_step(m, self.step[name], plan.spread_latency, name, prefix="step_")[-1]
             for name in self.step.shape().members
         }
         weights, kernel_ids = self._look_up(m, step["address"])
-        value = delayed(m, step["value"], plan.rom_latency, name="value", reset_less=True)[-1]
-        signals = {
-            name: delayed(m, step[name], plan.rom_latency + 2, name=name, reset_less=True)
-            for name in ("valid", "first", "bank")
-        }
+        value = delayed_step(m, step["value"], plan.rom_latency, "value")[-1]
+        signals = {name: delayed_step(m, step[name], plan.rom_latency + 2, name) for name in ("valid", "first", "bank")}
         drain = {
-            name: delayed(m, step[name], plan.rom_latency + 3, name=name, reset_less=True)
+            name: delayed_step(m, step[name], plan.rom_latency + 3, name)
             for name in ("drain", "drain_bank", "drain_kid")
         }
         for index in range(len(self._columns)):
@@ -195,7 +194,7 @@ class LaneColumns(wiring.Component):
         id_1 = Signal.like(kernel_id, name=f"kernel_id_1_{index}", reset_less=True)
         id_2 = Signal.like(kernel_id, name=f"kernel_id_2_{index}", reset_less=True)
         valid, first, bank = (signals[name][-1] for name in ("valid", "first", "bank"))
-        valid_2 = Signal(name=f"valid_2_{index}", reset_less=True)
+        valid_2 = Signal(name=f"valid_2_{index}")
         old = Signal(signed(width), name=f"old_{index}", reset_less=True)
         last = Signal(signed(width), name=f"last_{index}", reset_less=True)
         repeat = Signal(name=f"repeat_{index}", reset_less=True)
@@ -212,7 +211,7 @@ class LaneColumns(wiring.Component):
         for number in range(2):
             memory = m.submodules[f"bank_{index}_{number}"] = Memory(shape=signed(width), depth=depth, init=[])
             write, read = memory.write_port(), memory.read_port(domain="comb")
-            drains, enable = (Signal(name=f"{name}_{index}_{number}", reset_less=True) for name in ("drains", "enable"))
+            drains, enable = (Signal(name=f"{name}_{index}_{number}") for name in ("drains", "enable"))
             read_address = Signal.like(read.addr, name=f"read_address_{index}_{number}", reset_less=True)
             write_address = Signal.like(write.addr, name=f"write_address_{index}_{number}", reset_less=True)
             drains_next = drain["drain"][-2] & (drain["drain_bank"][-2] == number)

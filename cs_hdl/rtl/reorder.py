@@ -167,8 +167,7 @@ class Reorder(wiring.Component):
             delayed(m, signal, cycles, name=f"fetched_{name}_{lane}", enable=move, reset_less=True)[-1]
             for name, signal in (("select", select), ("absent", absent))
         )
-        value = Signal(value_shape(self._dtype), name=f"value_{lane}", reset_less=True)
-        m.d.comb += self.o.p.values[lane].eq(value)
+        value = self.o.p.values[lane]
         with m.If(move):
             m.d.sync += value.eq(0)
         for number, column in enumerate(used):
