@@ -234,7 +234,8 @@ def test_no_route_swaps_inputs_that_are_not_alike(built, file, modes):
 
 def test_inputs_are_settled_as_they_were_led():
     def routed(*steps):
-        return {"attributes": {"ROUTING": ";".join(f"wire;X3/Y4/0_0_{step};1" for step in steps)}}
+        led = (f"wire;X3/Y4/0_0_{start}->0_0_{end};1" for start, _, end in (step.partition("->") for step in steps))
+        return {"attributes": {"ROUTING": ";".join(led)}}
 
     def lut(**changed):
         parameters = {"INITVAL": f"{0xCA:016b}"}  # of A, B and C: if C then B, else A
