@@ -24,6 +24,10 @@ LUTS = range(8)
 FLIP_FLOPS = range(8, 16)
 RAM_WRITE = 16
 
+#: router2's own weights; and those with which it looks for the best way and minds at once whom it disturbs, which is
+#: slow where all is open and good where little is.
+_QUICK = {"router2/estimateWeight": "1.250000", "router2/initCurrCongWeight": "0.500000"}
+_CAREFUL = {"router2/estimateWeight": "1.000000", "router2/initCurrCongWeight": "5.000000"}
 _LOGIC = re.compile(r"X(\d+)/Y(\d+)/SLICE([A-D])\.(K|FF|RAMW)(\d?)$")
 _BLOCK = re.compile(r"X(\d+)/Y(\d+)/")
 _SLICES = "ABCD"
@@ -121,8 +125,10 @@ class PlacedDesign:
         self.x[cell], self.y[cell], _ = place_of(site)
         self.sites[cell] = site
 
-    def write(self, path: Path, *, target_mhz: float) -> None:
-        """The design for nextpnr to route from nothing (``--no-pack --no-place``), all its clocks at ``target_mhz``.
+    def write(self, path: Path, *, target_mhz: float, keep_routes: bool = False) -> None:
+        """The design for nextpnr to route (``--no-pack --no-place``), all its clocks at ``target_mhz``.
+
+        From nothing, or, where no cell was moved, from its routes, of which those that are too slow are led anew.
 
         router2 then takes out and leads anew whatever is slower, over and over (``--tmg-ripup``). nextpnr forgets the
         constraints of clocks, and options that its JSON has it takes from there. It also forgets which LUTs are RAMs or
@@ -143,16 +149,24 @@ class PlacedDesign:
         for connections, port in open_ports:
             connections[port] = ["x"]
         for net in self._top["netnames"].values():
-            net["attributes"].pop("ROUTING", None)
+            # (Clocks are led apart from all others, every time.)
+            if not (keep_routes and _is_weak(net["attributes"].get("ROUTING", ""))):
+                net["attributes"].pop("ROUTING", None)
         self._top["settings"].pop("route", None)
         self._top["settings"] |= {
             "target_freq": f"{target_mhz * 1e6:.6f}",
             "router/tmg_ripup": "1 ",
             "arch.disable_router_lutperm": "1 ",
+            **(_CAREFUL if keep_routes else _QUICK),
         }
         path.write_text(json.dumps(self._content))
         for connections, port in open_ports:
             connections[port] = []
+
+
+def _is_weak(routing: str) -> bool:
+    """Whether all steps of a route may be led anew."""
+    return set(routing.strip().split(";")[2::3]) == {"1"}
 
 
 def place_of(site: str) -> Place:
