@@ -100,19 +100,17 @@ def refine(
             step = f"routing for {aim:.1f} MHz, round {number}"
             routed = _route(nextpnr, work, options=this, step=step, progress=progress)
             aim *= _LESS
-        state |= {"done": number, "ended": not routed}
+        mhz = 0.0
         if routed:
             progress(f"{step} · {fmax(work / _REPORT):.1f} MHz")
-            mhz = _go_further(
-                nextpnr, work, options=this, family=family, fmax=fmax, number=number, enough_mhz=enough_mhz,
-                progress=progress,
+            mhz = _settle(
+                nextpnr, work, options=this, family=family, fmax=fmax, more_than_mhz=best_mhz, enough_mhz=enough_mhz,
+                name=f"round {number}", progress=progress,
             )  # fmt: skip
-            # The next round goes on from this one, faster or not.
-            kept = [_PLACED, _DELAYS]
-            if mhz > best_mhz:
-                state["best"], best_mhz = number, mhz
-                kept += [family.config, _REPORT, _LOG]
-            for name in kept:
+        state |= {"done": number, "ended": not mhz}
+        if mhz:
+            state["best"], best_mhz = number, mhz
+            for name in (_PLACED, _DELAYS, family.config, _REPORT, _LOG):
                 (work / name).replace(folder / name)
         shutil.rmtree(work)
         _keep(folder, state, checkpoints)
@@ -164,43 +162,54 @@ def _route(nextpnr: Tool, folder: Path, *, options: list[str], step: str, progre
     except _GivenUp:
         progress(f"{step} · given up")
         return False
-    # RAMs and carries would do something else, and nothing else would tell.
-    if swapped := count_swapped((folder / _PLACED).read_text()):
-        raise ToolError(f"nextpnr swapped {swapped} inputs of LUTs, which it was told not to: build without --refine")
     return True
 
 
-def _go_further(
+def _settle(
     nextpnr: Tool,
     work: Path,
     *,
     options: list[str],
     family: Family,
     fmax: Callable[[Path], float],
-    number: int,
+    more_than_mhz: float,
     enough_mhz: float,
+    name: str,
     progress: Callable[[str], None],
 ) -> float:
-    """Lead anew only what is too slow for a little more than the routed design in ``work`` holds, as long as that gets
-    there. Returns the clock in MHz of what is in ``work`` then."""
+    """Route on from the design in ``work`` with the inputs of its LUTs settled, for the clock that it holds or less,
+    then for more, as long as that gets there.
+
+    Returns the clock in MHz of what is in ``work`` then; 0 where nothing above ``more_than_mhz`` was reached.
+    """
+    # (SciPy takes its time to be imported, and most commands do without.)
     from cs_hdl.placement.placed import PlacedDesign
 
-    mhz, further = fmax(work / _REPORT), work / "further"
-    while mhz < enough_mhz:
+    def reached(aim: float, least: float) -> float:
+        further = work / "further"
         further.mkdir()
         shutil.copyfile(work / family.constraints, further / family.constraints)
-        PlacedDesign(work / _PLACED).write(further / _MOVED, target_mhz=_FURTHER * mhz, keep_routes=True)
-        step = f"routing for {_FURTHER * mhz:.1f} MHz, round {number}"
+        PlacedDesign(work / _PLACED).write(further / _MOVED, target_mhz=aim, keep_routes=True)
+        step = f"routing on for {aim:.1f} MHz, {name}"
         routed = _route(nextpnr, further, options=options, step=step, progress=progress)
-        better = routed and fmax(further / _REPORT) > mhz
-        if better:
-            mhz = fmax(further / _REPORT)
+        mhz = fmax(further / _REPORT) if routed else 0.0
+        if mhz:
+            # RAMs and carries would do something else, and nothing else would tell.
+            if swapped := count_swapped((further / _PLACED).read_text()):
+                raise ToolError(f"nextpnr swapped {swapped} inputs of LUTs, which it must not: build without --refine")
             progress(f"{step} · {mhz:.1f} MHz")
-            for name in (_PLACED, _DELAYS, family.config, _REPORT, _LOG):
-                (further / name).replace(work / name)
+        if mhz > least:
+            for file in (_PLACED, _DELAYS, family.config, _REPORT, _LOG):
+                (further / file).replace(work / file)
         shutil.rmtree(further)
-        if not better:
-            break
+        return mhz if mhz > least else 0.0
+
+    aim, mhz = fmax(work / _REPORT), 0.0
+    while not mhz and aim > more_than_mhz:
+        mhz = reached(aim, more_than_mhz)
+        aim *= _LESS
+    while 0 < mhz < enough_mhz and (better := reached(_FURTHER * mhz, mhz)):
+        mhz = better
     return mhz
 
 

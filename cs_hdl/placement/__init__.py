@@ -8,4 +8,4 @@ LUT a net comes in by is settled before (:mod:`.pins`).
 """
 
 #: Goes into the name of what is kept of a build: changes with what these modules and ``build/refine.py`` do.
-IMPROVES = 5
+IMPROVES = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 __all__ = ["count_swapped", "settle_pins"]
@@ -11,27 +12,40 @@ _PINS = "ABCD"
 _SITE = re.compile(r"X(\d+)/Y(\d+)/SLICE([A-D])\.K([01])$")
 #: The last step into a LUT: from any of its inputs' wires to the one that the netlist names.
 _LAST_STEP = re.compile(r"X(\d+)/Y(\d+)/0_0_([A-D])(\d)->0_0_([A-D])\4_SLICE")
+#: Any step: where it is, and where from there and at which wire it begins.
+_STEP = re.compile(r"X(\d+)/Y(\d+)/(-?\d+)_(-?\d+)_(.+?)->")
+
+#: Column, row and number of a LUT, as they stand in the names of steps.
+_Lut = tuple[str, str, str]
 
 
 def settle_pins(top: dict[str, Any]) -> None:
-    """Make the netlist of the routed module ``top`` say by which inputs of its LUTs nets come in.
+    """Make the netlist of the routed module ``top`` say by which inputs of its LUTs nets come in, and its routes.
 
     nextpnr's router may choose among the four, and its bitstream's table is then another than the netlist's
     (``INITVAL``). Here both follow: a LUT computes what it did. RAMs and carries, whose inputs are not alike, keep
-    theirs; so does what is not routed.
+    theirs: routes to another one than they name are cut back to where the rest of the net is.
     """
-    came_in: dict[tuple[str, str, str], dict[str, str]] = {}
-    for net in top["netnames"].values():
-        for step in net["attributes"].get("ROUTING", "").split(";")[1::3]:
-            last = _LAST_STEP.fullmatch(step)
-            if last:
+    routes: dict[str, dict[str, str]] = {}
+    came_in: dict[_Lut, dict[str, str]] = {}
+    for name, net in top["netnames"].items():
+        words = net["attributes"].get("ROUTING", "").strip().split(";")
+        routes[name] = dict(zip(words[0::3], words[1::3], strict=False))
+        for step in routes[name].values():
+            if last := _LAST_STEP.fullmatch(step):
                 came_in.setdefault((last[1], last[2], last[4]), {})[last[5]] = last[3]
+    settled = set()
     for cell in top["cells"].values():
         if cell["type"] == "TRELLIS_COMB" and cell["parameters"].get("MODE", "LOGIC").strip() == "LOGIC":
             site = _SITE.match(cell["attributes"]["NEXTPNR_BEL"])
             if site:
-                place = (site[1], site[2], str(2 * _PINS.index(site[3]) + int(site[4])))
-                _settle(cell, came_in.get(place, {}))
+                lut = (site[1], site[2], str(2 * _PINS.index(site[3]) + int(site[4])))
+                if _settle(cell, came_in.get(lut, {})):
+                    settled.add(lut)
+    for name, route in routes.items():
+        if _end_straight(route, settled):
+            led = [f"{wire};{step};1" for wire, step in route.items()]
+            top["netnames"][name]["attributes"]["ROUTING"] = ";".join(led) if len(led) > 1 else ""
 
 
 def count_swapped(text: str) -> int:
@@ -39,10 +53,11 @@ def count_swapped(text: str) -> int:
     return sum(step[3] != step[5] for step in _LAST_STEP.finditer(text))
 
 
-def _settle(cell: dict[str, Any], came_in: dict[str, str]) -> None:
+def _settle(cell: dict[str, Any], came_in: dict[str, str]) -> bool:
+    """Give a LUT's nets to the inputs by which they came in; False where that is not known of all."""
     used = [pin for pin in _PINS if cell["connections"].get(pin)]
-    if sorted(came_in) != used or all(pin == came_in[pin] for pin in used):
-        return
+    if sorted(came_in) != used:
+        return False
     nets = {came_in[pin]: cell["connections"][pin] for pin in used}
     for pin in _PINS:
         if pin in cell["connections"]:
@@ -54,3 +69,32 @@ def _settle(cell: dict[str, Any], came_in: dict[str, str]) -> None:
         address = sum(1 << _PINS.index(pin) for pin in used if inputs >> _PINS.index(came_in[pin]) & 1)
         after |= (before >> address & 1) << inputs
     cell["parameters"]["INITVAL"] = f"{after:0{len(cell['parameters']['INITVAL'])}b}"
+    return True
+
+
+def _end_straight(route: dict[str, str], settled: set[_Lut]) -> bool:
+    """Let no step of ``route`` (by wire, the step that leads to it) swap inputs; whether that changed anything."""
+    swaps = {wire: last for wire, step in route.items() if (last := _LAST_STEP.fullmatch(step)) and last[3] != last[5]}
+    if not swaps:
+        return False
+    loose = []
+    for wire, last in swaps.items():
+        del route[wire]
+        x, y, number, came = last[1], last[2], last[4], last[3]
+        if (x, y, number) in settled:
+            route[f"X{x}/Y{y}/{came}{number}_SLICE"] = f"X{x}/Y{y}/0_0_{came}{number}->0_0_{came}{number}_SLICE"
+        else:
+            loose.append(f"X{x}/Y{y}/{came}{number}")
+    uses = Counter(_begins(step) for step in route.values() if step)
+    for wire in loose:
+        while not uses[wire] and route.get(wire):
+            wire = _begins(route.pop(wire))
+            uses[wire] -= 1
+    return True
+
+
+def _begins(step: str) -> str:
+    """The wire at which a step begins."""
+    found = _STEP.match(step)
+    assert found is not None
+    return f"X{int(found[1]) + int(found[3])}/Y{int(found[2]) + int(found[4])}/{found[5]}"

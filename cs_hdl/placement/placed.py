@@ -129,12 +129,12 @@ class PlacedDesign:
         """The design for nextpnr to route (``--no-pack --no-place``), all its clocks at ``target_mhz``.
 
         From nothing, or, where no cell was moved, from its routes, of which those that are too slow are led anew.
-
         router2 then takes out and leads anew whatever is slower, over and over (``--tmg-ripup``). nextpnr forgets the
         constraints of clocks, and options that its JSON has it takes from there. It also forgets which LUTs are RAMs or
-        carries, whose inputs are not alike, so that it must not choose among any LUT's inputs: they are settled.
+        carries, and swaps inputs that are not alike: what it routes from nothing is no hardware until it was routed on.
         """
-        settle_pins(self._top)
+        if keep_routes:
+            settle_pins(self._top)
         for number, cell in enumerate(self._cells):
             within = self.within[number]
             site = self.sites[number] if within < 0 else _name_of(self.x[number], self.y[number], within)
@@ -156,7 +156,7 @@ class PlacedDesign:
         self._top["settings"] |= {
             "target_freq": f"{target_mhz * 1e6:.6f}",
             "router/tmg_ripup": "1 ",
-            "arch.disable_router_lutperm": "1 ",
+            "arch.disable_router_lutperm": f"{int(keep_routes)} ",
             **(_CAREFUL if keep_routes else _QUICK),
         }
         path.write_text(json.dumps(self._content))
