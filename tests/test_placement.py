@@ -128,6 +128,26 @@ def test_a_clock_that_is_met_ends_the_rounds(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_nextpnr_that_fails_on_its_way_on_leaves_what_there_is(built, tmp_path, monkeypatch):
+    folder, _ = built
+    for name in ("placed.json", "nextpnr.json"):
+        shutil.copy(folder / name.replace("nextpnr", "before"), tmp_path / name)
+    (tmp_path / "top.lpf").write_text("")
+    steps = []
+
+    def failing(*arguments, **options):
+        raise ToolError("nextpnr-ecp5 failed (exit 1)")
+
+    monkeypatch.setattr(refine, "_route", failing)
+    mhz = refine._settle(
+        None, tmp_path, options=[], family=FAMILIES["ecp5"], fmax=lambda path: 100.0, more_than_mhz=96.0,
+        enough_mhz=200.0, name="round 1", progress=steps.append,
+    )  # fmt: skip
+    assert mhz == 0.0
+    assert steps == [f"routing on for {aim} MHz, round 1 · nextpnr failed" for aim in ("100.0", "97.5")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["nextpnr.json", "placed.json", "top.lpf"]
+
+
 def test_a_round_that_is_no_result_of_ours_counts_as_absent(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     work = tmp_path / "work"

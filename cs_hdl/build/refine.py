@@ -191,7 +191,11 @@ def _settle(
         shutil.copyfile(work / family.constraints, further / family.constraints)
         PlacedDesign(work / _PLACED).write(further / _MOVED, target_mhz=aim, keep_routes=True)
         step = f"routing on for {aim:.1f} MHz, {name}"
-        routed = _route(nextpnr, further, options=options, step=step, progress=progress)
+        try:
+            routed = _route(nextpnr, further, options=options, step=step, progress=progress)
+        except ToolError:  # of its own routes it may trip over some; what was there before is none the worse
+            progress(f"{step} · nextpnr failed")
+            routed = False
         mhz = fmax(further / _REPORT) if routed else 0.0
         if mhz:
             # RAMs and carries would do something else, and nothing else would tell.
