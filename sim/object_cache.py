@@ -13,8 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+from cs_hdl.files import write_aside
 
 
 def main(command: list[str]) -> int:
@@ -29,7 +31,8 @@ def main(command: list[str]) -> int:
     except OSError:  # not there yet
         code = subprocess.call(command)
         if code == 0:
-            _keep(target, kept)
+            with suppress(OSError):  # a full disk is no reason to fail
+                write_aside(kept, target.read_bytes())
         return code
     return 0
 
@@ -43,17 +46,6 @@ def _key(command: list[str], source: Path) -> str:
         if path.suffix in (".cpp", ".h", ".c", ".hpp"):
             digest.update(json.dumps(str(path)).encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def _keep(target: Path, kept: Path) -> None:
-    """In one piece, or not at all: a full disk is no reason to fail."""
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as aside:
-            aside.write(target.read_bytes())
-        Path(aside.name).replace(kept)
-    except OSError:
-        pass
 
 
 if __name__ == "__main__":

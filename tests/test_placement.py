@@ -283,7 +283,7 @@ def test_inputs_are_settled_as_they_were_led():
     for name, cell in cases.items():
         before = json.loads(json.dumps(cell))
         swapped = [routed("D3->A3_SLICE"), routed("A3->B3_SLICE"), routed("C3->C3_SLICE", "C3->Q3")]
-        pins.settle_pins({"cells": {"lut": cell}, "netnames": dict(enumerate(swapped))})
+        pins.settle_pins({"cells": {"lut": cell}, "netnames": dict(enumerate(swapped))}, [(3, 4, 3)])
         led = {word for net in swapped for word in net["attributes"]["ROUTING"].split(";")[1::3]} - {""}
         if name == "ram":
             assert cell == before and led == {"X3/Y4/0_0_C3->0_0_C3_SLICE", "X3/Y4/0_0_C3->0_0_Q3"}
@@ -297,7 +297,7 @@ def test_inputs_are_settled_as_they_were_led():
     # Not all of it is routed: nothing is known.
     cell = lut()
     net = routed("D3->A3_SLICE")
-    pins.settle_pins({"cells": {"lut": cell}, "netnames": {"a": net, "b": {"attributes": {}}}})
+    pins.settle_pins({"cells": {"lut": cell}, "netnames": {"a": net, "b": {"attributes": {}}}}, [(3, 4, 3)])
     assert cell == lut() and net["attributes"]["ROUTING"] == ""
 
 

@@ -8,16 +8,14 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from cs_hdl.build.family import Family
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.tools import Tool
 from cs_hdl.errors import ToolError
 from cs_hdl.placement.pins import count_swapped
-
-if TYPE_CHECKING:
-    from cs_hdl.placement.placed import PlacedDesign
+from cs_hdl.placement.placed import PlacedDesign
 
 __all__ = ["KEEP_PLACEMENT", "Checkpoints", "begin", "read_state", "refine", "state_files"]
 
@@ -55,7 +53,18 @@ class Checkpoints(Protocol):
 
 def state_files(family: Family) -> list[str]:
     """All that a next round, or the end, needs of the rounds before it."""
-    return [family.config, _REPORT, _LOG, _PLACED, _DELAYS, _STATE]
+    return [*_routed_files(family), _STATE]
+
+
+def _routed_files(family: Family) -> list[str]:
+    """What nextpnr leaves behind of a routed design."""
+    return [family.config, _REPORT, _LOG, _PLACED, _DELAYS]
+
+
+def _take(source: Path, target: Path, family: Family) -> None:
+    """Put the routed design of ``source`` in the place of that of ``target``."""
+    for name in _routed_files(family):
+        (source / name).replace(target / name)
 
 
 def begin(folder: Path, checkpoints: Checkpoints | None) -> None:
@@ -110,8 +119,7 @@ def refine(
         state |= {"done": number, "ended": not mhz}
         if mhz:
             state["best"], best_mhz = number, mhz
-            for name in (_PLACED, _DELAYS, family.config, _REPORT, _LOG):
-                (work / name).replace(folder / name)
+            _take(work, folder, family)
         shutil.rmtree(work)
         _keep(folder, state, checkpoints)
     for name in (_PLACED, _DELAYS, _STATE):
@@ -182,14 +190,12 @@ def _settle(
 
     Returns the clock in MHz of what is in ``work`` then; 0 where nothing above ``more_than_mhz`` was reached.
     """
-    # (SciPy takes its time to be imported, and most commands do without.)
-    from cs_hdl.placement.placed import PlacedDesign
 
-    def reached(aim: float, least: float) -> float:
+    def reached(design: PlacedDesign, aim: float, least: float) -> float:
         further = work / "further"
         further.mkdir()
         shutil.copyfile(work / family.constraints, further / family.constraints)
-        PlacedDesign(work / _PLACED).write(further / _MOVED, target_mhz=aim, keep_routes=True)
+        design.write(further / _MOVED, target_mhz=aim, keep_routes=True)
         step = f"routing on for {aim:.1f} MHz, {name}"
         try:
             routed = _route(nextpnr, further, options=options, step=step, progress=progress)
@@ -203,16 +209,15 @@ def _settle(
                 raise ToolError(f"nextpnr swapped {swapped} inputs of LUTs, which it must not: build without --refine")
             progress(f"{step} · {mhz:.1f} MHz")
         if mhz > least:
-            for file in (_PLACED, _DELAYS, family.config, _REPORT, _LOG):
-                (further / file).replace(work / file)
+            _take(further, work, family)
         shutil.rmtree(further)
         return mhz if mhz > least else 0.0
 
-    aim, mhz = fmax(work / _REPORT), 0.0
+    aim, mhz, design = fmax(work / _REPORT), 0.0, PlacedDesign(work / _PLACED)
     while not mhz and aim > more_than_mhz:
-        mhz = reached(aim, more_than_mhz)
+        mhz = reached(design, aim, more_than_mhz)
         aim *= _LESS
-    while 0 < mhz < enough_mhz and (better := reached(_FURTHER * mhz, mhz)):
+    while 0 < mhz < enough_mhz and (better := reached(PlacedDesign(work / _PLACED), _FURTHER * mhz, mhz)):
         mhz = better
     return mhz
 
@@ -230,7 +235,6 @@ def _move(routed: Path, progress: Callable[[int, int, float], None]) -> tuple[Pl
     # (SciPy takes its time to be imported, and most commands do without.)
     from cs_hdl.placement.delays import read_delays
     from cs_hdl.placement.improve import improve
-    from cs_hdl.placement.placed import PlacedDesign
 
     design = PlacedDesign(routed / _PLACED)
     return design, 1e6 / improve(design, read_delays(routed / _DELAYS), progress=progress)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["count_swapped", "settle_pins"]
 
 _PINS = "ABCD"
-_SITE = re.compile(r"X(\d+)/Y(\d+)/SLICE([A-D])\.K([01])$")
 #: The last step into a LUT: from any of its inputs' wires to the one that the netlist names.
 _LAST_STEP = re.compile(r"X(\d+)/Y(\d+)/0_0_([A-D])(\d)->0_0_([A-D])\4_SLICE")
 #: Any step: where it is, and where from there and at which wire it begins.
 _STEP = re.compile(r"X(\d+)/Y(\d+)/(-?\d+)_(-?\d+)_(.+?)->")
 
-#: Column, row and number of a LUT, as they stand in the names of steps.
-_Lut = tuple[str, str, str]
+#: Column, row and number within its tile.
+_Lut = tuple[int, int, int]
 
 
-def settle_pins(top: dict[str, Any]) -> None:
+def settle_pins(top: dict[str, Any], places: Iterable[_Lut]) -> None:
     """Make the netlist of the routed module ``top`` say by which inputs of its LUTs nets come in, and its routes.
 
+    ``places`` are those of its cells, in their order; of what is no LUT they do not matter.
     nextpnr's router may choose among the four, and its bitstream's table is then another than the netlist's
     (``INITVAL``). Here both follow: a LUT computes what it did. RAMs and carries, whose inputs are not alike, keep
     theirs: routes to another one than they name are cut back to where the rest of the net is.
@@ -33,15 +34,14 @@ def settle_pins(top: dict[str, Any]) -> None:
         routes[name] = dict(zip(words[0::3], words[1::3], strict=False))
         for step in routes[name].values():
             if last := _LAST_STEP.fullmatch(step):
-                came_in.setdefault((last[1], last[2], last[4]), {})[last[5]] = last[3]
-    settled = set()
-    for cell in top["cells"].values():
-        if cell["type"] == "TRELLIS_COMB" and cell["parameters"].get("MODE", "LOGIC").strip() == "LOGIC":
-            site = _SITE.match(cell["attributes"]["NEXTPNR_BEL"])
-            if site:
-                lut = (site[1], site[2], str(2 * _PINS.index(site[3]) + int(site[4])))
-                if _settle(cell, came_in.get(lut, {})):
-                    settled.add(lut)
+                came_in.setdefault(_lut(last), {})[last[5]] = last[3]
+    settled = {
+        place
+        for cell, place in zip(top["cells"].values(), places, strict=True)
+        if cell["type"] == "TRELLIS_COMB"
+        and cell["parameters"].get("MODE", "LOGIC").strip() == "LOGIC"
+        and _settle(cell, came_in.get(place, {}))
+    }
     for name, route in routes.items():
         if _end_straight(route, settled):
             led = [f"{wire};{step};1" for wire, step in route.items()]
@@ -80,17 +80,22 @@ def _end_straight(route: dict[str, str], settled: set[_Lut]) -> bool:
     loose = []
     for wire, last in swaps.items():
         del route[wire]
-        x, y, number, came = last[1], last[2], last[4], last[3]
-        if (x, y, number) in settled:
-            route[f"X{x}/Y{y}/{came}{number}_SLICE"] = f"X{x}/Y{y}/0_0_{came}{number}->0_0_{came}{number}_SLICE"
+        tile, pin = f"X{last[1]}/Y{last[2]}", last[3] + last[4]
+        if _lut(last) in settled:
+            route[f"{tile}/{pin}_SLICE"] = f"{tile}/0_0_{pin}->0_0_{pin}_SLICE"
         else:
-            loose.append(f"X{x}/Y{y}/{came}{number}")
+            loose.append(f"{tile}/{pin}")
     uses = Counter(_begins(step) for step in route.values() if step)
     for wire in loose:
         while not uses[wire] and route.get(wire):
             wire = _begins(route.pop(wire))
             uses[wire] -= 1
     return True
+
+
+def _lut(last: re.Match[str]) -> _Lut:
+    """The LUT that a last step leads into."""
+    return int(last[1]), int(last[2]), int(last[4])
 
 
 def _begins(step: str) -> str:

@@ -134,7 +134,7 @@ class PlacedDesign:
         carries, and swaps inputs that are not alike: what it routes from nothing is no hardware until it was routed on.
         """
         if keep_routes:
-            settle_pins(self._top)
+            settle_pins(self._top, zip(self.x, self.y, self.within, strict=True))
         for number, cell in enumerate(self._cells):
             within = self.within[number]
             site = self.sites[number] if within < 0 else _name_of(self.x[number], self.y[number], within)
