@@ -15,6 +15,8 @@ from cs_hdl.board.catalogue import find_board
 from cs_hdl.build import refine, tries
 from cs_hdl.build.bitstream import build_bitstream
 from cs_hdl.build.family import FAMILIES
+from cs_hdl.build.run import run_tool
+from cs_hdl.build.tools import require_tool
 from cs_hdl.errors import InputError, ToolError
 from cs_hdl.placement import improve as search
 from cs_hdl.placement import pins
@@ -200,12 +202,12 @@ def test_moved_cells_are_the_same_netlist_in_legal_places(built):
 
 
 def luts(path):
-    """Cells that are LUTs, RAMs or carries, by name; what is open has no net."""
+    """Cells that are LUTs, RAMs or carries, by name, without ports that are open."""
     (top,) = json.loads(path.read_text())["modules"].values()
     cells = {name: cell for name, cell in top["cells"].items() if cell["type"] == "TRELLIS_COMB"}
     for cell in cells.values():
-        for port, bits in cell["connections"].items():
-            cell["connections"][port] = [bit for bit in bits if bit != "x"]
+        led = {port: [bit for bit in bits if bit != "x"] for port, bits in cell["connections"].items()}
+        cell["connections"] = {port: bits for port, bits in led.items() if bits}
     return cells, top["netnames"]
 
 
@@ -262,6 +264,28 @@ def test_no_route_swaps_inputs_that_are_not_alike(built, file, modes):
     assert (pins.count_swapped((folder / f"{file}.json").read_text()) > 0) == bool(swapped) == (file == "placed")
 
 
+def test_what_is_forgotten_makes_no_other_hardware(built, tmp_path):
+    """With open ports of logic and names of sources left out, nextpnr makes the same bitstream."""
+    folder, _ = built
+    contents = {
+        "whole": json.loads((folder / "placed.json").read_text()),
+        "lean": PlacedDesign(folder / "placed.json")._content,
+    }
+    for name, content in contents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        run_tool(
+            require_tool("nextpnr-ecp5"),
+            ["--85k", "--package", "CABGA381", "--json", f"{name}.json", "--textcfg", f"{name}.config",
+             "--no-pack", "--no-place", "--no-route"],
+            folder=tmp_path, log="nextpnr.log",
+        )  # fmt: skip
+    whole, lean = ((tmp_path / f"{name}.config").read_text() for name in contents)
+    assert whole.count("arc:") > 1000
+    assert lean == whole
+    sizes = [(tmp_path / f"{name}.json").stat().st_size for name in contents]
+    assert sizes[1] < 0.8 * sizes[0]
+
+
 def test_inputs_are_settled_as_they_were_led():
     def routed(*steps):
         parts = [step.split("->") for step in steps]
@@ -270,12 +294,13 @@ def test_inputs_are_settled_as_they_were_led():
 
     def lut(**changed):
         parameters = {"INITVAL": f"{0xCA:016b}"}  # of A, B and C: if C then B, else A
-        connections = {"A": [1], "B": [2], "C": [3], "D": [], "F": [9]}
+        connections = {"A": [1], "B": [2], "C": [3], "F": [9]}
         attributes = {"NEXTPNR_BEL": "X3/Y4/SLICEB.K1"}
         return {
             "type": "TRELLIS_COMB",
             "parameters": parameters,
             "connections": connections,
+            "port_directions": dict.fromkeys("ABC", "input") | {"F": "output"},
             "attributes": attributes,
         } | changed
 
@@ -290,7 +315,8 @@ def test_inputs_are_settled_as_they_were_led():
             continue
         steps = ("D3->0_0_D3_SLICE", "A3->0_0_A3_SLICE", "C3->0_0_C3_SLICE", "C3->0_0_Q3")
         assert led == {f"X3/Y4/0_0_{step}" for step in steps}
-        assert {pin: cell["connections"][pin] for pin in "ABCD"} == {"A": [2], "B": [], "C": [3], "D": [1]}
+        assert cell["connections"] == {"A": [2], "C": [3], "D": [1], "F": [9]}
+        assert cell["port_directions"] == {"A": "input", "C": "input", "D": "input", "F": "output"}
         for number in range(8):
             values = {1: number & 1, 2: number >> 1 & 1, 3: number >> 2}
             assert computed(cell, values) == computed(before, values) == values[2 if values[3] else 1]

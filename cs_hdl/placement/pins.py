@@ -60,8 +60,10 @@ def _settle(cell: dict[str, Any], came_in: dict[str, str]) -> bool:
         return False
     nets = {came_in[pin]: cell["connections"][pin] for pin in used}
     for pin in _PINS:
-        if pin in cell["connections"]:
-            cell["connections"][pin] = nets.get(pin, [])
+        cell["connections"].pop(pin, None)
+        cell["port_directions"].pop(pin, None)
+    cell["connections"] |= nets
+    cell["port_directions"] |= dict.fromkeys(nets, "input")
     before = int(cell["parameters"]["INITVAL"], 2)
     after = 0
     for inputs in range(16):

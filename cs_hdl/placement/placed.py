@@ -28,6 +28,9 @@ RAM_WRITE = 16
 #: slow where all is open and good where little is.
 _QUICK = {"router2/estimateWeight": "1.250000", "router2/initCurrCongWeight": "0.500000"}
 _CAREFUL = {"router2/estimateWeight": "1.000000", "router2/initCurrCongWeight": "5.000000"}
+_LOGIC_KINDS = ("TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW")
+#: Attributes that tell where something comes from.
+_ONLY_SAID = ("src", "hdlname", "force_downto", "abc9_carry")
 _LOGIC = re.compile(r"X(\d+)/Y(\d+)/SLICE([A-D])\.(K|FF|RAMW)(\d?)$")
 _BLOCK = re.compile(r"X(\d+)/Y(\d+)/")
 _SLICES = "ABCD"
@@ -46,6 +49,8 @@ class PlacedDesign:
             self._content: dict[str, Any] = json.loads(path.read_text())
             (self._top,) = self._content["modules"].values()
             self._read(self._top["cells"])
+            for net in self._top["netnames"].values():
+                _say_less(net)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ToolError(f"{path.name}: not a placed design of nextpnr-ecp5 ({error!r})") from None
 
@@ -61,9 +66,7 @@ class PlacedDesign:
         self.drivers: dict[int, Pin] = {}
         sinks: defaultdict[int, list[Pin]] = defaultdict(list)
         for number, cell in enumerate(self._cells):
-            # (What is "x" there was open before ``write``.)
-            for port, bits in cell["connections"].items():
-                cell["connections"][port] = [net for net in bits if net != "x"]
+            _make_lean(cell)
             site = cell["attributes"]["NEXTPNR_BEL"]
             x, y, within = place_of(site)
             self.x.append(x)
@@ -159,9 +162,29 @@ class PlacedDesign:
             "arch.disable_router_lutperm": f"{int(keep_routes)} ",
             **(_CAREFUL if keep_routes else _QUICK),
         }
-        path.write_text(json.dumps(self._content))
+        path.write_text(json.dumps(self._content, separators=(",", ":")))
         for connections, port in open_ports:
             connections[port] = []
+
+
+def _make_lean(cell: dict[str, Any]) -> None:
+    """Forget what nextpnr does without: in WebAssembly it has 4 GB, and of a full chip with its routes they are full.
+
+    Each port costs some 300 bytes, and half of those of logic are open. (Open inputs of a multiplier are tied low.)
+    """
+    _say_less(cell)
+    connections, directions = cell["connections"], cell["port_directions"]
+    for port, bits in list(connections.items()):
+        # (What is "x" there was open before ``write``.)
+        connections[port] = [net for net in bits if net != "x"]
+        if not connections[port] and cell["type"] in _LOGIC_KINDS:
+            del connections[port], directions[port]
+
+
+def _say_less(named: dict[str, Any]) -> None:
+    named.pop("hide_name", None)
+    for name in _ONLY_SAID:
+        named["attributes"].pop(name, None)
 
 
 def _is_weak(routing: str) -> bool:
