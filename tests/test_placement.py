@@ -142,11 +142,11 @@ def test_a_nextpnr_that_fails_on_its_way_on_leaves_what_there_is(built, tmp_path
 
     monkeypatch.setattr(refine, "_route", failing)
     mhz = refine._settle(
-        None, tmp_path, options=[], family=FAMILIES["ecp5"], fmax=lambda path: 100.0, more_than_mhz=96.0,
+        None, tmp_path, options=[], family=FAMILIES["ecp5"], fmax=lambda path: 100.0, more_than_mhz=95.0,
         enough_mhz=200.0, name="round 1", progress=steps.append,
     )  # fmt: skip
     assert mhz == 0.0
-    assert steps == [f"routing on for {aim} MHz, round 1 · nextpnr failed" for aim in ("100.0", "97.5")]
+    assert steps == [f"routing on for {aim} MHz, round 1 · nextpnr failed" for aim in ("98.5", "96.0")]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nextpnr.json", "placed.json", "top.lpf"]
 
 

@@ -173,6 +173,9 @@ def _make_lean(cell: dict[str, Any]) -> None:
     Each port costs some 300 bytes, and half of those of logic are open. (Open inputs of a multiplier are tied low.)
     """
     _say_less(cell)
+    strength = cell["attributes"]["BEL_STRENGTH"]
+    if isinstance(strength, str):  # (a number where ``write`` wrote it)
+        cell["attributes"]["BEL_STRENGTH"] = int(strength, 2)  # 32 digits for a 1
     connections, directions = cell["connections"], cell["port_directions"]
     for port, bits in list(connections.items()):
         # (What is "x" there was open before ``write``.)
