@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from cs_hdl.datasets.acoustics import NOISES, coloured_noise, mixed, resampled, trimmed
+from cs_hdl.datasets.espeak import Espeak
 from cs_hdl.datasets.make_speech import main
 from cs_hdl.datasets.speech_commands import BACKGROUND, CLASSES, WORDS, list_clips, which_split
 from cs_hdl.datasets.speech_synthesis import OTHER_WORDS, Recipe, make_speakers, synthesise
 from cs_hdl.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SMALL = Recipe(speakers=60, clips_per_word=12, clips_per_other_word=1)
 
@@ -38,28 +43,46 @@ def test_a_small_set(tmp_path: Path) -> None:
     assert {clip.label for clip in list_clips(tmp_path / "a", "train")} == set(range(len(CLASSES)))
     record = json.loads((tmp_path / "a" / "synthesis.json").read_text())
     assert record["data"] == "synthetic speech, not recordings"
-    voices = {speaker["name"]: speaker["voice"].split("+")[1] for speaker in record["speakers"]}
+    timbres = {speaker["name"]: tuple(speaker["timbre"]) for speaker in record["speakers"]}
+    assert len(set(timbres.values())) == 60
     by_split = defaultdict(set)
     for name in files:
         if not name.startswith("_"):
-            by_split[which_split(name)].add(voices[Path(name).name[:8]])
+            by_split[which_split(name)].add(timbres[Path(name).name[:8]])
     assert not by_split["train"] & by_split["test"] and not by_split["train"] & by_split["validation"]
     assert contents(tmp_path / "b") == files, "equal recipes give equal files"
     with pytest.raises(InputError, match="exists already"):
         synthesise(tmp_path / "a", SMALL)
 
 
-def test_each_timbre_is_in_one_split_and_most_are_for_training() -> None:
-    speakers = make_speakers((*(f"v{i}" for i in range(50)), "robosoft", "whisperf"), count=150, seed=3)
-    splits = defaultdict(set)
-    for speaker in speakers:
-        splits[speaker.voice.split("+")[1]].add(which_split(f"{speaker.name}_nohash_0.wav"))
-    assert len(splits) == 50 and all(len(found) == 1 for found in splits.values())
-    counts = {s: sum(s in found for found in splits.values()) for s in ("train", "validation", "test")}
-    assert counts == {"train": 40, "validation": 5, "test": 5}
-    assert len({speaker.name for speaker in speakers}) == 150
-    with pytest.raises(InputError, match="too few"):
-        make_speakers(("a", "b"), count=3, seed=1)
+def test_each_speaker_has_a_timbre_of_its_own_and_most_are_for_training() -> None:
+    speakers = make_speakers(count=2400, seed=3)
+    assert len({speaker.name for speaker in speakers}) == len({speaker.timbre for speaker in speakers}) == 2400
+    assert speakers == make_speakers(count=2400, seed=3) != make_speakers(count=2400, seed=4)
+    counts = Counter(which_split(f"{speaker.name}_nohash_0.wav") for speaker in speakers)
+    assert abs(counts["train"] / 2400 - 0.8) < 0.03 and abs(counts["test"] / 2400 - 0.1) < 0.02, counts
+
+
+def test_a_timbre_is_heard() -> None:
+    pytest.importorskip("espeakng_loader", reason="eSpeak NG is not installed (extra: speech)")
+    espeak = Espeak()
+    said = {"words_per_minute": 160, "pitch": 50, "pitch_range": 50}
+    plain, low, high = (
+        espeak.say("yes", accent="en-us", timbre=["language variant", *lines], **said)
+        for lines in ([], ["pitch 80 90"], ["pitch 200 220"])
+    )
+    assert _base_hertz(low, espeak.rate) < 100 < 180 < _base_hertz(high, espeak.rate)
+    assert not np.array_equal(plain, low)
+    with pytest.raises(InputError, match="no voice 'xx-nowhere'"):
+        espeak.say("yes", accent="xx-nowhere", timbre=["language variant"], **said)
+
+
+def _base_hertz(samples: NDArray[np.int16], rate: int) -> float:
+    """Of a sound's strongest period between 60 and 300 hertz."""
+    content = samples.astype(np.float64)
+    alike = np.correlate(content, content, "full")[len(content) - 1 :]
+    shortest, longest = rate // 300, rate // 60
+    return rate / (shortest + int(np.argmax(alike[shortest:longest])))
 
 
 @pytest.mark.parametrize("kind", NOISES)

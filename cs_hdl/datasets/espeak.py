@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import importlib
+import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ import numpy as np
 from cs_hdl.errors import InputError, ToolError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["Espeak"]
@@ -27,27 +31,36 @@ class Espeak:
     """One synthesiser a process: the library has global state.
 
     What it says depends on what it said before (its noise goes on), so equal sequences of calls give equal
-    sounds. ``rate`` is that of the samples, in hertz; ``variants`` are the voices' timbres, sorted, without
-    those that breathe: theirs differ from run to run. Raises ToolError where the library is not installed.
+    sounds. ``rate`` is that of the samples, in hertz. Raises ToolError where the library is not installed.
     """
 
     def __init__(self) -> None:
         library, data = _find()
+        # It looks for voices below its data alone.
+        own = tempfile.TemporaryDirectory(prefix="cs-hdl-voices-")
+        self._remove = weakref.finalize(self, own.cleanup)
+        folder = Path(own.name)
+        # One variant, written anew for each word: of more than some hundred files the library finds no voice.
+        self._variant = _with_own_voices(data, folder) / "timbre"
         self._library = ctypes.CDLL(library)
         self._parts: list[NDArray[np.int16]] = []
         # Kept, or it would be collected while the library holds it.
         self._callback = _CALLBACK(self._take)
-        self.rate: int = self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), 0)
+        self.rate: int = self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(folder).encode(), 0)
         if self.rate <= 0:
             raise ToolError(f"eSpeak NG does not start with its data in {data}: pip install espeakng-loader")
         self._library.espeak_SetSynthCallback(self._callback)
-        folder = data / "voices" / "!v"
-        self.variants = tuple(sorted(path.name for path in folder.iterdir() if path.is_file() and not _breathes(path)))
 
-    def say(self, text: str, *, voice: str, words_per_minute: int, pitch: int, pitch_range: int) -> NDArray[np.int16]:
-        """Samples int16 ``[n]`` of ``text`` by ``voice`` (such as "en-us+f3"); pitch and its range are 0..100."""
-        if self._library.espeak_SetVoiceByName(voice.encode()):
-            raise InputError(f"eSpeak NG has no voice {voice!r}")
+    def say(
+        self, text: str, *, accent: str, timbre: Sequence[str], words_per_minute: int, pitch: int, pitch_range: int
+    ) -> NDArray[np.int16]:
+        """Samples int16 ``[n]`` of ``text`` in an ``accent`` such as "en-us" by a voice of the lines ``timbre``.
+
+        ``pitch`` and its range are 0..100. Raises InputError for an accent that is not there.
+        """
+        self._variant.write_text("\n".join(("name timbre", *timbre)) + "\n")
+        if self._library.espeak_SetVoiceByName(f"{accent}+timbre".encode()):
+            raise InputError(f"eSpeak NG has no voice {accent!r}")
         for parameter, value in (
             (_RATE, words_per_minute), (_VOLUME, 100), (_PITCH, pitch), (_RANGE, pitch_range),
         ):  # fmt: skip
@@ -56,7 +69,7 @@ class Espeak:
         content = text.encode()
         failed = self._library.espeak_Synth(content, len(content) + 1, 0, _CHARACTERS, 0, _UTF8, None, None)
         if failed or not self._parts:
-            raise ToolError(f"eSpeak NG says nothing for {text!r} by {voice}")
+            raise ToolError(f"eSpeak NG says nothing for {text!r} in {accent}")
         return np.concatenate(self._parts)
 
     def _take(self, samples: Any, count: int, _events: Any) -> int:
@@ -65,8 +78,14 @@ class Espeak:
         return 0
 
 
-def _breathes(variant: Path) -> bool:
-    return any(line.startswith(b"breath") for line in variant.read_bytes().splitlines())
+def _with_own_voices(data: Path, folder: Path) -> Path:
+    """Make ``folder`` like ``data`` (linked to, not copied) but for its voice variants; returns their folder, empty."""
+    for path in data.iterdir():
+        if path.name != "voices":
+            (folder / path.name).symlink_to(path)
+    variants = folder / "voices" / "!v"
+    variants.mkdir(parents=True)
+    return variants
 
 
 def _find() -> tuple[str, Path]:

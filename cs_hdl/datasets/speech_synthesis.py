@@ -1,8 +1,8 @@
 """A data set with the layout of Google Speech Commands, spoken by a synthesiser and disturbed on purpose.
 
 It stands in where the real recordings cannot be had; every accuracy on it is one on synthetic speech. A speaker is
-a timbre of eSpeak NG with an accent, a pitch, a pace and a length of the throat. All speakers of one timbre are in one
-split (a name is chosen for each whose hash says so), so that the test split holds voices that training never heard.
+a timbre of its own, drawn at random, with an accent, a pitch, a pace and a length of the throat. The hash of its name
+says in which split a speaker is, as in the real set, so that the test split holds voices that training never heard.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from scipy.io import wavfile
 
 from cs_hdl.datasets.acoustics import NOISES, coloured_noise, in_room, mixed, resampled, through_microphone, trimmed
 from cs_hdl.datasets.espeak import Espeak
-from cs_hdl.datasets.speech_commands import BACKGROUND, SAMPLE_RATE, WORDS, SpeechSplit, which_split
+from cs_hdl.datasets.speech_commands import BACKGROUND, SAMPLE_RATE, WORDS
+from cs_hdl.datasets.timbres import make_timbre
 from cs_hdl.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ OTHER_WORDS = (
     "marvin", "nine", "one", "seven", "sheila", "six", "three", "tree", "two", "visual", "wow", "zero",
 )  # fmt: skip
 _ACCENTS = ("en", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp", "en-us", "en-us-nyc")
-# Timbres that no person has.
-_NO_PEOPLE = ("robo", "robot", "announcer", "demonic", "whisper", "fast", "croak", "tweaky")
 #: Names of the record and of what describes the folder.
 RECORD = "synthesis.json"
 
@@ -47,7 +46,7 @@ class Recipe:
     """How much is made and how it is disturbed; ratios in decibels, times in seconds."""
 
     seed: int = 2112
-    speakers: int = 1000
+    speakers: int = 2400
     clips_per_word: int = 2400
     clips_per_other_word: int = 160
     lowest_ratio_db: float = 15.0
@@ -58,51 +57,33 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
-    """``name``: what the files begin with; ``throat``: factor on the length of every sound, and so on all its
-    frequencies' inverse; the rest as :meth:`cs_hdl.datasets.espeak.Espeak.say` takes it."""
+    """``name``: what the files begin with; ``timbre``: lines of a voice variant; ``throat``: factor on the length of
+    every sound, and so on all its frequencies' inverse; the rest as :meth:`cs_hdl.datasets.espeak.Espeak.say` takes it.
+    """
 
     name: str
-    voice: str
+    accent: str
+    timbre: tuple[str, ...]
     pitch: int
     words_per_minute: int
     throat: float
 
 
-def make_speakers(variants: tuple[str, ...], *, count: int, seed: int) -> tuple[Speaker, ...]:
-    """``count`` speakers over the timbres ``variants``: eight tenths of the timbres for training, a tenth each else.
-
-    The splits' shares of the speakers are those of their timbres.
-    """
-    human = [name for name in variants if not any(part in name.lower() for part in _NO_PEOPLE)]
-    if len(human) < 10:
-        raise InputError(f"{len(human)} timbres are too few to split; at least 10 are needed")
+def make_speakers(*, count: int, seed: int) -> tuple[Speaker, ...]:
+    """``count`` speakers, each with a name of its own (eight hexadecimal digits, as the real set's have)."""
     generator = np.random.default_rng([seed, 0])
-    order = [human[index] for index in generator.permutation(len(human))]
-    tenth = len(order) // 10
-    sizes: dict[SpeechSplit, int] = {"validation": tenth, "test": tenth, "train": len(order) - 2 * tenth}
-    splits: list[SpeechSplit] = [split for split, size in sizes.items() for _ in range(size)]
-    speakers = []
-    for number in range(count):
-        place = number % len(order)
-        voice = f"{_ACCENTS[generator.integers(len(_ACCENTS))]}+{order[place]}"
-        speakers.append(
-            Speaker(
-                name=_name(f"{seed} {number} {voice}", splits[place]),
-                voice=voice,
-                pitch=int(generator.integers(15, 86)),
-                words_per_minute=int(generator.integers(120, 221)),
-                throat=float(generator.uniform(0.86, 1.16)),
-            )
+    speakers: dict[str, Speaker] = {}
+    while len(speakers) < count:
+        name = hashlib.sha1(f"{seed} {len(speakers)} {generator.integers(1 << 32)}".encode()).hexdigest()[:8]
+        speakers[name] = Speaker(
+            name=name,
+            accent=str(generator.choice(_ACCENTS)),
+            timbre=make_timbre(generator),
+            pitch=int(generator.integers(30, 71)),
+            words_per_minute=int(generator.integers(120, 221)),
+            throat=float(generator.uniform(0.86, 1.16)),
         )
-    return tuple(speakers)
-
-
-def _name(text: str, split: SpeechSplit) -> str:
-    """Eight hexadecimal digits, as the real set's speakers have, whose hash belongs to ``split``."""
-    attempt = 0
-    while which_split(name := hashlib.sha1(f"{text} {attempt}".encode()).hexdigest()[:8]) != split:
-        attempt += 1
-    return name
+    return tuple(speakers.values())
 
 
 def synthesise(out: Path, recipe: Recipe, *, progress: Callable[[int, int], None] | None = None) -> None:
@@ -114,8 +95,8 @@ def synthesise(out: Path, recipe: Recipe, *, progress: Callable[[int, int], None
     """
     if out.exists():
         raise InputError(f"{out}: exists already; name another folder, or remove it")
+    speakers = make_speakers(count=recipe.speakers, seed=recipe.seed)
     espeak = Espeak()
-    speakers = make_speakers(espeak.variants, count=recipe.speakers, seed=recipe.seed)
     words = [*((w, recipe.clips_per_word) for w in WORDS), *((w, recipe.clips_per_other_word) for w in OTHER_WORDS)]
     total = sum(count for _, count in words)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +140,8 @@ def _clip(
     """One second: the word somewhere in it, in a room, with noise."""
     spoken = espeak.say(
         word,
-        voice=speaker.voice,
+        accent=speaker.accent,
+        timbre=speaker.timbre,
         words_per_minute=int(np.clip(speaker.words_per_minute + generator.integers(-25, 26), 90, 260)),
         pitch=int(np.clip(speaker.pitch + generator.integers(-10, 11), 0, 99)),
         pitch_range=int(generator.integers(20, 90)),

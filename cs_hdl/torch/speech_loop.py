@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Loop", "SpeechRecipe"]
 
 
+#: What of a recipe a training in float does not see: another try of the quantising need not begin before it.
+_OF_QUANTISING = ("quantised_epochs", "quantised_learning_rate", "cut", "calibration_clips")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeechRecipe(Teaching):
     """How the networks are trained; all variants alike, but that sparse ones have a dense one as their teacher, and
@@ -33,9 +37,9 @@ class SpeechRecipe(Teaching):
     """
 
     float_epochs: int = 14
-    quantised_epochs: int = 2
+    quantised_epochs: int = 10
     learning_rate: float = 2.8e-3
-    quantised_learning_rate: float = 4e-4
+    quantised_learning_rate: float = 1e-3
     batch_size: int = 64
     weight_decay: float = 1e-2
     boost_strength: float = 1.5
@@ -53,9 +57,12 @@ class SpeechRecipe(Teaching):
     cut: float = 1e-3
     calibration_clips: int = 512
 
-    def told(self, variant: Variant) -> dict[str, Any]:
-        """What of the recipe the results of ``variant`` depend on, by name."""
+    def told(self, variant: Variant, *, only_float: bool = False) -> dict[str, Any]:
+        """What of the recipe the results of ``variant`` (in float, if ``only_float``) depend on, by name."""
         told = asdict(self)
+        if only_float:
+            for name in _OF_QUANTISING:
+                del told[name]
         if variant != "sparse-sparse":
             for name in ("narrowing_epochs", "winners_epochs", "gradient_leak"):
                 del told[name]

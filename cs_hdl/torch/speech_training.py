@@ -78,7 +78,7 @@ class Training:
 
     def checkpoint(self, phase: str) -> Path:
         """Where the state of ``phase`` is kept: named by all that its results depend on."""
-        told = self.recipe.told(self.variant)
+        told = self.recipe.told(self.variant, only_float=phase == "float")
         if self.teacher is not None:
             told |= {"teacher": _weights_digest(self.teacher), "begins": "as the teacher"}
         key = {
