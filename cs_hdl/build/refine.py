@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,23 +22,17 @@ __all__ = ["KEEP_PLACEMENT", "Checkpoints", "begin", "read_state", "refine", "st
 _PLACED, _DELAYS, _MOVED = "placed.json", "delays.sdf", "moved.json"
 #: nextpnr's options that leave behind what a round begins with.
 KEEP_PLACEMENT = ["--write", _PLACED, "--sdf", _DELAYS]
-#: The clock that a routing aims at, as a share of what its places promise if every wire that matters is led as the best
-#: of its kind; at least so much more than the fastest design has; and what is aimed at if that was too much.
-#: (A share of 0.88 took five times as many passes as 0.86, and routing on gets further than either.)
-_OF_PROMISED, _OF_BEST, _LESS = 0.86, 1.02, 0.975
-#: What is aimed at first once inputs are settled, as a share of what held before: those that come in differently now
-#: have to be led anew among all others.
-_SETTLED = 0.985
-#: The next clock from where a routing got, with the other wires where they are; the second once the first is too much.
-_FURTHER = (1.02, 1.01)
+#: The clock that routing on aims at first, as a share of what places promise if every wire that matters is led as the
+#: best of its kind; and what is aimed at if that was too much. Then the same where few cells were moved among others.
+_FIRST, _LESS = 0.85, 0.96
+_FIRST_MENDED, _LESS_MENDED = 0.9975, 0.9925
+#: The next clock from where a routing got, with the other wires where they are; smaller steps once one is too much.
+_FURTHER = (1.03, 1.015, 1.0075)
 #: A pass of router2, how many wires are shared after it, and how many are too slow.
-_PASS = re.compile(r"\biter=(\d+) .*\boverused=(\d+) .*\btmgfail=(\d+)")
+_PASS = re.compile(r"\biter=(\d+) .*\boverused=(\d+)(?: .*\btmgfail=(\d+))?")
 #: So many passes running with wires that are too slow, or so many in all, and the aim is given up: nextpnr itself goes
 #: on for 1,500.
 _MOST_SLOW, _MOST_PASSES = 40, 300
-#: What gets there comes down to hardly any slow wire early on: to none between these passes in three routings that did,
-#: to 35, 44 and 114 at best in three that did not after hundreds.
-_EARLY, _FEW = range(4, 13), 25
 _REPORT, _LOG, _STATE = "nextpnr.json", "nextpnr.log", "rounds.json"
 
 #: Rounds that are done, the one that made the design that is kept, and whether no further one can help.
@@ -91,10 +85,11 @@ def refine(
 ) -> int:
     """Move cells of the design in ``folder`` and route it anew, until ``rounds`` are done; the fastest stays.
 
-    ``folder`` has what ``begin`` or a checkpoint left there. ``options`` are those with which nextpnr ran but
-    its input and seed; ``fmax`` reads the clock in MHz out of a report, and from ``enough_mhz`` on no further round is
-    made, nor behind one whose aims were all given up. Returns the round whose design is in ``folder`` at the end, 0 for
-    nextpnr's own. Raises ToolError where nextpnr fails or has written something else than is expected.
+    The first round moves what gains and routes all from nothing; later ones move only what the slowest paths need, and
+    lead only that anew. ``folder`` has what ``begin`` or a checkpoint left there. ``options`` are those with which
+    nextpnr ran but its input and seed; ``fmax`` reads the clock in MHz out of a report, and from ``enough_mhz`` on no
+    further round is made, nor behind one that gained nothing. Returns the round whose design is in ``folder`` at the
+    end, 0 for nextpnr's own. Raises ToolError where nextpnr fails or has written something else than is expected.
     """
     state = read_state(folder)
     best_mhz = fmax(folder / _REPORT)
@@ -103,23 +98,14 @@ def refine(
             break
         work = folder / "round"
         work.mkdir()
-        design, promised_mhz = _move(folder, _telling(progress, f"moving cells, round {number}"))
         shutil.copyfile(folder / family.constraints, work / family.constraints)
         # Another seed each time: much of what a routing holds is luck.
         this = [*options, "--json", _MOVED, "--no-pack", "--no-place", "--seed", str(seed + number), *KEEP_PLACEMENT]
-        aim, routed = max(_OF_PROMISED * promised_mhz, _OF_BEST * best_mhz), False
-        while not routed and aim > best_mhz:
-            design.write(work / _MOVED, target_mhz=aim)
-            step = f"routing for {aim:.1f} MHz, round {number}"
-            routed = _route(nextpnr, work, options=this, step=step, progress=progress)
-            aim *= _LESS
-        mhz = 0.0
-        if routed:
-            progress(f"{step} · {fmax(work / _REPORT):.1f} MHz")
-            mhz = _settle(
-                nextpnr, work, options=this, family=family, fmax=fmax, more_than_mhz=best_mhz, enough_mhz=enough_mhz,
-                name=f"round {number}", progress=progress,
-            )  # fmt: skip
+        router = _Router(
+            nextpnr=nextpnr, options=this, family=family, fmax=fmax, enough_mhz=enough_mhz, name=f"round {number}",
+            progress=progress,
+        )  # fmt: skip
+        mhz = router.mend(folder, work, best_mhz) if state["best"] else router.begin(folder, work, best_mhz)
         state |= {"done": number, "ended": not mhz}
         if mhz:
             state["best"], best_mhz = number, mhz
@@ -150,96 +136,122 @@ class _GivenUp(Exception):
     """A routing does not get where it should."""
 
 
-def _route(nextpnr: Tool, folder: Path, *, options: list[str], step: str, progress: Callable[[str], None]) -> bool:
-    """Route, and tell whether it got there; it is stopped where it seems that it will not."""
-    slow_for, fewest = 0, math.inf
+@dataclass(frozen=True, kw_only=True)
+class _Router:
+    """Routes one round's design in a folder that has the constraints; its methods return what is reached in MHz."""
 
-    def watch(line: str) -> None:
-        nonlocal slow_for, fewest
-        found = _PASS.search(line)
-        if found is None:
-            return
-        passes, shared, slow = (int(text) for text in found.groups())
-        progress(f"{step} · pass {passes}, {shared} wires shared, {slow} too slow")
-        slow_for = slow_for + 1 if slow else 0
-        if passes in _EARLY:
-            fewest = min(fewest, slow)
-        hopeless = passes == _EARLY[-1] and fewest > _FEW
-        if hopeless or slow_for > _MOST_SLOW or passes > _MOST_PASSES:
-            raise _GivenUp
+    nextpnr: Tool
+    options: list[str]
+    family: Family
+    fmax: Callable[[Path], float]
+    enough_mhz: float
+    name: str
+    progress: Callable[[str], None]
 
-    progress(step)
-    try:
-        run_tool(nextpnr, options, folder=folder, log=_LOG, watch=watch)
-    except _GivenUp:
-        progress(f"{step} · given up")
-        return False
-    return True
+    def begin(self, routed: Path, work: Path, best_mhz: float) -> float:
+        """From the design in ``routed`` to a faster one in ``work``, all of it led anew; 0 where it is not faster."""
+        design, promised_mhz = _move(routed, self._telling("moving cells"), keep_routes=False)
+        design.write(work / _MOVED, target_mhz=promised_mhz, keep_routes=False)
+        step = f"routing, {self.name}"
+        self._route(work, step)
+        mhz = self._routed_mhz(work, step)
+        least_mhz = max(mhz, best_mhz)
+        aims = _aims(_FIRST * promised_mhz, least_mhz, _LESS)
+        return self._climb(work, PlacedDesign(work / _PLACED), aims, least_mhz) or (mhz if mhz > best_mhz else 0.0)
 
+    def mend(self, routed: Path, work: Path, best_mhz: float) -> float:
+        """The same with few cells moved and the routes to all others kept."""
+        design, promised_mhz = _move(routed, self._telling("moving few cells"), keep_routes=True)
+        aims = _aims(_FIRST_MENDED * promised_mhz, best_mhz, _LESS_MENDED)
+        return self._climb(work, design, aims, best_mhz)
 
-def _settle(
-    nextpnr: Tool,
-    work: Path,
-    *,
-    options: list[str],
-    family: Family,
-    fmax: Callable[[Path], float],
-    more_than_mhz: float,
-    enough_mhz: float,
-    name: str,
-    progress: Callable[[str], None],
-) -> float:
-    """Route on from the design in ``work`` with the inputs of its LUTs settled, for the clock that it holds or less,
-    then for more, as long as that gets there.
+    def _climb(self, work: Path, design: PlacedDesign, aims: Iterable[float], least_mhz: float) -> float:
+        """Route on for the first of ``aims`` that is met, then for more, as long as that gets there."""
+        mhz = 0.0
+        for aim in aims:
+            if mhz := self._further(work, design, aim, least_mhz):
+                break
+        for step in _FURTHER:
+            while 0 < mhz < self.enough_mhz:
+                better = self._further(work, PlacedDesign(work / _PLACED), step * mhz, mhz)
+                if not better:
+                    break
+                mhz = better
+        return mhz
 
-    Returns the clock in MHz of what is in ``work`` then; 0 where nothing above ``more_than_mhz`` was reached.
-    """
-
-    def reached(design: PlacedDesign, aim: float, least: float) -> float:
+    def _further(self, work: Path, design: PlacedDesign, aim_mhz: float, least_mhz: float) -> float:
+        """Put ``design``, routed on for a clock, into ``work``; 0, and nothing, where it is not above the least."""
         further = work / "further"
         further.mkdir()
-        shutil.copyfile(work / family.constraints, further / family.constraints)
-        design.write(further / _MOVED, target_mhz=aim, keep_routes=True)
-        step = f"routing on for {aim:.1f} MHz, {name}"
+        shutil.copyfile(work / self.family.constraints, further / self.family.constraints)
+        design.write(further / _MOVED, target_mhz=aim_mhz, keep_routes=True)
+        step = f"routing on for {aim_mhz:.1f} MHz, {self.name}"
+        mhz = 0.0
         try:
-            routed = _route(nextpnr, further, options=options, step=step, progress=progress)
+            self._route(further, step)
+        except _GivenUp:
+            self.progress(f"{step} · given up")
         except ToolError:  # of its own routes it may trip over some; what was there before is none the worse
-            progress(f"{step} · nextpnr failed")
-            routed = False
-        mhz = fmax(further / _REPORT) if routed else 0.0
-        if mhz:
-            # RAMs and carries would do something else, and nothing else would tell.
-            if swapped := count_swapped((further / _PLACED).read_text()):
-                raise ToolError(f"nextpnr swapped {swapped} inputs of LUTs, which it must not: build without --refine")
-            progress(f"{step} · {mhz:.1f} MHz")
-        if mhz > least:
-            _take(further, work, family)
+            self.progress(f"{step} · nextpnr failed")
+        else:
+            mhz = self._routed_mhz(further, step)
+        if mhz > least_mhz:
+            _take(further, work, self.family)
         shutil.rmtree(further)
-        return mhz if mhz > least else 0.0
+        return mhz if mhz > least_mhz else 0.0
 
-    aim, mhz, design = _SETTLED * fmax(work / _REPORT), 0.0, PlacedDesign(work / _PLACED)
-    while not mhz and aim > more_than_mhz:
-        mhz = reached(design, aim, more_than_mhz)
-        aim *= _LESS
-    for further in _FURTHER:
-        while 0 < mhz < enough_mhz and (better := reached(PlacedDesign(work / _PLACED), further * mhz, mhz)):
-            mhz = better
-    return mhz
+    def _route(self, folder: Path, step: str) -> None:
+        """Route; it is stopped, and _GivenUp raised, where it seems that it will not get there."""
+        slow_for = 0
+
+        def watch(line: str) -> None:
+            nonlocal slow_for
+            found = _PASS.search(line)
+            if found is None:
+                return
+            passes, shared, slow = (int(text or 0) for text in found.groups())
+            self.progress(f"{step} · pass {passes}, {shared} wires shared" + (f", {slow} too slow" if found[3] else ""))
+            slow_for = slow_for + 1 if slow else 0
+            if slow_for > _MOST_SLOW or passes > _MOST_PASSES:
+                raise _GivenUp
+
+        self.progress(step)
+        run_tool(self.nextpnr, self.options, folder=folder, log=_LOG, watch=watch)
+
+    def _routed_mhz(self, folder: Path, step: str) -> float:
+        """The clock of what was routed, which is what was to be routed."""
+        # RAMs and carries would do something else, and nothing else would tell.
+        if swapped := count_swapped((folder / _PLACED).read_text()):
+            raise ToolError(f"nextpnr swapped {swapped} inputs of LUTs, which it must not: build without --refine")
+        mhz = self.fmax(folder / _REPORT)
+        self.progress(f"{step} · {mhz:.1f} MHz")
+        return mhz
+
+    def _telling(self, what: str) -> Callable[[int, int, float], None]:
+        step = f"{what}, {self.name}"
+
+        def tell(turn: int, turns: int, expected_ps: float) -> None:
+            self.progress(f"{step} · {turn} of {turns} turns, {1e6 / expected_ps:.1f} MHz possible")
+
+        self.progress(step)
+        return tell
 
 
-def _telling(progress: Callable[[str], None], step: str) -> Callable[[int, int, float], None]:
-    def tell(turn: int, turns: int, expected_ps: float) -> None:
-        progress(f"{step} · {turn} of {turns} turns, {1e6 / expected_ps:.1f} MHz possible")
+def _aims(first_mhz: float, least_mhz: float, less: float) -> Iterator[float]:
+    """Clocks to try, each a little below the one before."""
+    while first_mhz > least_mhz:
+        yield first_mhz
+        first_mhz *= less
 
-    progress(step)
-    return tell
 
-
-def _move(routed: Path, progress: Callable[[int, int, float], None]) -> tuple[PlacedDesign, float]:
+def _move(
+    routed: Path, progress: Callable[[int, int, float], None], *, keep_routes: bool
+) -> tuple[PlacedDesign, float]:
     """The design with its cells moved, and the clock in MHz that its places promise."""
     # (SciPy takes its time to be imported, and most commands do without.)
     from cs_hdl.placement.delays import read_delays
     from cs_hdl.placement.improve import improve
 
     design = PlacedDesign(routed / _PLACED)
-    return design, 1e6 / improve(design, read_delays(routed / _DELAYS), progress=progress)
+    delays = read_delays(routed / _DELAYS)
+    return design, 1e6 / improve(design, delays, keep_routes=keep_routes, progress=progress)

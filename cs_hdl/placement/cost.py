@@ -24,6 +24,8 @@ _ABOVE = 20.0
 _MOST = 3.0
 #: The price of a picosecond on any wire, that of one on the slowest path being 1: keeps wires short for the router.
 _LENGTH = 2e-4
+#: The price of a wire that has to be led anew among others that stay, a path at its longest being 1.
+_LED_ANEW = 0.05
 
 
 class Cost:
@@ -38,9 +40,13 @@ class Cost:
     def __init__(self, design: PlacedDesign, graph: TimingGraph, model: WireModel) -> None:
         self._design, self._graph, self._model = design, graph, model
         self._drivers, self._sinks = graph.drivers.tolist(), graph.sinks.tolist()
-        self._base = model.base.tolist()
+        self._base, self._led_anew = model.base.tolist(), _LED_ANEW if model.keeps_routes else 0.0
         tables = model.tables.tolist()
         self._tables = [tables[kind] for kind in model.kinds.tolist()]
+        self._as_routed = model.as_routed.tolist()
+        self._stays: list[tuple[int, int]] = list(
+            zip(model.routed_across.tolist(), model.routed_down.tolist(), strict=True)
+        )
         self.wires_of: list[list[int]] = [[] for _ in design.kinds]
         self.movable = ~model.fixed
         for wire in np.flatnonzero(self.movable & (graph.drivers != graph.sinks)).tolist():
@@ -73,7 +79,7 @@ class Cost:
 
     def prices_at(self, wire: int, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """What ``wire`` would cost at each of these distances."""
-        longer = self._base[wire] + self._model.tables[self._model.kinds[wire], columns, rows] - self._delays[wire]
+        longer = self._model.delays_at(wire, columns, rows) - self._delays[wire]
         above = (self._through[wire] + longer - self.longest) / self.temperature
         return np.asarray(_prices(above, most=_ABOVE) * self.temperature + _LENGTH * longer)
 
@@ -81,6 +87,7 @@ class Cost:
         """All wires whose delay changes when the places of ``pairs`` are exchanged."""
         at, x, y, delays = self._design.at, self._design.x, self._design.y, self._delays
         drivers, sinks, base, tables = self._drivers, self._sinks, self._base, self._tables
+        stays, as_routed = self._stays, self._as_routed
         moved: dict[int, Place] = {}
         for one, other in pairs:
             for here, there in ((one, other), (other, one)):
@@ -93,7 +100,9 @@ class Cost:
                 start, end = moved.get(driver), moved.get(sink)
                 start_x, start_y = (x[driver], y[driver]) if start is None else (start[0], start[1])
                 end_x, end_y = (x[sink], y[sink]) if end is None else (end[0], end[1])
-                delay = base[wire] + tables[wire][abs(start_x - end_x)][abs(start_y - end_y)]
+                columns, rows = abs(start_x - end_x), abs(start_y - end_y)
+                led = base[wire] + tables[wire][columns][rows]
+                delay = as_routed[wire] if (columns, rows) == stays[wire] else led
                 if delay != delays[wire]:
                     found[wire] = delay
         return list(found.items())
@@ -104,7 +113,7 @@ class Cost:
 
     def price(self, changes: list[Change]) -> float:
         """What ``changes`` cost with each wire's own path getting longer or shorter, as if it changed alone."""
-        total = 0.0
+        total = self.temperature * self._led_anew * len(changes)
         for wire, delay in changes:
             longer = delay - self._delays[wire]
             above = (self._through[wire] + longer - self.longest) / self.temperature

@@ -24,6 +24,8 @@ _WARM, _COLD, _COOLING = 0.10, 0.035, 0.8
 #: Paths and wires slower than this share below the slowest are looked at, so many at most in a turn.
 _MARGIN = 0.25
 _PATHS, _GROUPS = 160, 3000
+#: The same where routes are kept: each cell that moves has its nets led anew.
+_MENDING, _MENDING_MARGIN, _MENDING_TURNS = 0.005, 0.006, 6
 #: Hard blocks move in every third turn: the logic about them has to follow.
 _BLOCKS_EVERY = 3
 #: The end: once it is cold, so many turns later than the best.
@@ -34,29 +36,33 @@ def improve(
     design: PlacedDesign,
     delays: Delays,
     *,
+    keep_routes: bool = False,
     progress: Callable[[int, int, float], None] = lambda turn, turns, expected_ps: None,
 ) -> float:
     """Move cells of ``design``, which was routed with ``delays``, so that its slow paths get shorter.
 
+    With ``keep_routes`` wires whose ends stay where they are keep their delays, few cells are moved, and only for what
+    is slower than the rest; hard blocks stay.
     Returns the slowest path in ps that is to be expected, by the model of wires, and ``progress`` is told the same
     after each turn, of which there are so many at most. Nothing is random: the same design ends the same.
     """
     graph = TimingGraph(design, delays)
-    cost = Cost(design, graph, WireModel(design, graph))
-    search = _Search(design, graph, cost)
+    cost = Cost(design, graph, WireModel(design, graph, keep_routes=keep_routes))
+    warm, cold, turns = (_MENDING, _MENDING, _MENDING_TURNS) if keep_routes else (_WARM, _COLD, _TURNS)
+    search = _Search(design, graph, cost, keep_routes=keep_routes)
     best_score, best_longest, best, best_turn = np.inf, np.inf, design.arrangement(), 0
-    for turn in range(_TURNS + 1):
-        temperature = max(_COLD, _WARM * _COOLING**turn)
+    for turn in range(turns + 1):
+        temperature = max(cold, warm * _COOLING**turn)
         analysis = cost.anneal(temperature)
         # (At one temperature for all turns, so that they can be compared.)
-        score = float(np.log(np.exp((analysis.ends - analysis.longest) / (_COLD * analysis.longest)).sum()))
-        expected = analysis.longest * (1 + _COLD * score)
+        score = float(np.log(np.exp((analysis.ends - analysis.longest) / (cold * analysis.longest)).sum()))
+        expected = analysis.longest * (1 + cold * score)
         if expected < best_score:
             best_score, best_longest, best, best_turn = expected, analysis.longest, design.arrangement(), turn
-        progress(turn, _TURNS, best_longest)
-        if turn == _TURNS or (temperature == _COLD and turn - best_turn >= _PATIENCE):
+        progress(turn, turns, best_longest)
+        if turn == turns or (temperature == cold and turn - best_turn >= _PATIENCE):
             break
-        search.turn(analysis, with_blocks=turn % _BLOCKS_EVERY == 0)
+        search.turn(analysis, with_blocks=not keep_routes and turn % _BLOCKS_EVERY == 0)
     design.arrange(best)
     return best_longest
 
@@ -70,8 +76,9 @@ class _Search:
     #: before or behind that make them worth a look; so many pieces of each path.
     piece, piece_group, piece_spread, jump, pieces = 5, 16, 6, 4, 8
 
-    def __init__(self, design: PlacedDesign, graph: TimingGraph, cost: Cost) -> None:
-        self._design, self._graph, self._cost = design, graph, cost
+    def __init__(self, design: PlacedDesign, graph: TimingGraph, cost: Cost, *, keep_routes: bool) -> None:
+        self._design, self._graph, self._cost, self._keep_routes = design, graph, cost, keep_routes
+        self._margin = _MENDING_MARGIN if keep_routes else _MARGIN
         self._rules, self._blocks = Rules(design), Blocks(design)
         tiles = np.array(self._rules.tiles).reshape(-1, 2)
         self._tile_x, self._tile_y = tiles[:, 0], tiles[:, 1]
@@ -95,7 +102,7 @@ class _Search:
         seen: set[tuple[int, ...]] = set()
         total, arrival = cost.total(), analysis.arrival
         for end in np.argsort(-analysis.ends, kind="stable").tolist():
-            if analysis.ends[end] < cost.longest * (1 - _MARGIN) or len(seen) == _PATHS:
+            if analysis.ends[end] < cost.longest * (1 - self._margin) or len(seen) == _PATHS:
                 break
             path = graph.slowest_path(end, arrival, cost.estimates)
             if tuple(path[:-1]) in seen:
@@ -200,7 +207,7 @@ class _Search:
         """The first cell of each group at a slow wire, those with the slowest first."""
         slowest: dict[int, float] = {}
         graph, design = self._graph, self._design
-        hot = np.flatnonzero((analysis.through > self._cost.longest * (1 - _MARGIN)) & self._cost.movable)
+        hot = np.flatnonzero((analysis.through > self._cost.longest * (1 - self._margin)) & self._cost.movable)
         for wire in hot.tolist():
             for cell in (int(graph.drivers[wire]), int(graph.sinks[wire])):
                 if design.within[cell] >= 0:
@@ -215,7 +222,7 @@ class _Search:
         for expected, x, y in self._promising(cell):
             if loose and expected >= best[0]:
                 break
-            for pairs in (*self._exchanges(cell, x, y), *(() if loose else self._whole_tiles(cell, x, y))):
+            for pairs in (*self._exchanges(cell, x, y), *self._whole_tiles(cell, x, y)):
                 changes = cost.changes(pairs)
                 price = cost.price(changes)
                 if price < best[0] and self._rules.allows(pairs):
@@ -258,7 +265,10 @@ class _Search:
         ]
 
     def _whole_tiles(self, cell: int, x: int, y: int) -> list[Exchange]:
-        """The exchange of all that is in the tiles of a group: their clocks, resets and enables always agree."""
+        """The exchange of all that is in the tiles of a group that is not loose: their clocks, resets and enables
+        always agree. None where routes are kept: too much would be led anew."""
+        if self._rules.loose[cell] or self._keep_routes:
+            return []
         design, group = self._design, self._rules.groups[cell]
         places = [
             (column, row, within)

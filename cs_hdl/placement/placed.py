@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from cs_hdl.errors import ToolError
-from cs_hdl.placement.pins import settle_pins
 
 __all__ = ["FLIP_FLOPS", "LUTS", "RAM_WRITE", "Exchange", "Pin", "Place", "PlacedDesign", "place_of"]
 
@@ -26,8 +25,12 @@ RAM_WRITE = 16
 
 #: router2's own weights; and those with which it looks for the best way and minds at once whom it disturbs, which is
 #: slow where all is open and good where little is.
-_QUICK = {"router2/estimateWeight": "1.250000", "router2/initCurrCongWeight": "0.500000"}
-_CAREFUL = {"router2/estimateWeight": "1.000000", "router2/initCurrCongWeight": "5.000000"}
+_FROM_NOTHING = {
+    "router2/estimateWeight": "1.250000", "router2/initCurrCongWeight": "0.500000", "router/tmg_ripup": "0 ",
+}  # fmt: skip
+_FURTHER = {
+    "router2/estimateWeight": "1.000000", "router2/initCurrCongWeight": "5.000000", "router/tmg_ripup": "1 ",
+}  # fmt: skip
 _LOGIC_KINDS = ("TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW")
 #: Attributes that tell where something comes from.
 _ONLY_SAID = ("src", "hdlname", "force_downto", "abc9_carry")
@@ -128,20 +131,26 @@ class PlacedDesign:
         self.x[cell], self.y[cell], _ = place_of(site)
         self.sites[cell] = site
 
-    def write(self, path: Path, *, target_mhz: float, keep_routes: bool = False) -> None:
-        """The design for nextpnr to route (``--no-pack --no-place``), all its clocks at ``target_mhz``.
+    def write(self, path: Path, *, target_mhz: float, keep_routes: bool) -> None:
+        """The design for nextpnr to route (``--no-pack --no-place``): from nothing, as it routes any, or further.
 
-        From nothing, or, where no cell was moved, from its routes, of which those that are too slow are led anew.
-        router2 then takes out and leads anew whatever is slower, over and over (``--tmg-ripup``). nextpnr forgets the
-        constraints of clocks, and options that its JSON has it takes from there. It also forgets which LUTs are RAMs or
-        carries, and swaps inputs that are not alike: what it routes from nothing is no hardware until it was routed on.
+        Further is from its routes, of which those to cells that were moved are led anew: router2 takes out whatever is
+        slower than ``target_mhz`` asks for, and leads it anew, over and over (``--tmg-ripup``). All clocks have that
+        target, for nextpnr forgets their constraints; options that its JSON has it takes from there. It also forgets
+        which LUTs are RAMs or carries, whose inputs are not alike, so that its router must swap none.
         """
-        if keep_routes:
-            settle_pins(self._top, zip(self.x, self.y, self.within, strict=True))
+        moved: set[int] = set()
         for number, cell in enumerate(self._cells):
             within = self.within[number]
             site = self.sites[number] if within < 0 else _name_of(self.x[number], self.y[number], within)
-            cell["attributes"]["NEXTPNR_BEL"] = site
+            if site != cell["attributes"]["NEXTPNR_BEL"]:
+                moved.update(self.nets(number).values())
+                cell["attributes"]["NEXTPNR_BEL"] = site
+        for net in self._top["netnames"].values():
+            # (Clocks are led apart from all others, every time.)
+            stays = keep_routes and moved.isdisjoint(net["bits"])
+            if not (stays and _is_weak(net["attributes"].get("ROUTING", ""))):
+                net["attributes"].pop("ROUTING", None)
         open_ports = [
             (cell["connections"], port)
             for cell in self._cells
@@ -151,16 +160,11 @@ class PlacedDesign:
         # A port without any bit would be gone when nextpnr reads it, and with it what ties it low.
         for connections, port in open_ports:
             connections[port] = ["x"]
-        for net in self._top["netnames"].values():
-            # (Clocks are led apart from all others, every time.)
-            if not (keep_routes and _is_weak(net["attributes"].get("ROUTING", ""))):
-                net["attributes"].pop("ROUTING", None)
         self._top["settings"].pop("route", None)
         self._top["settings"] |= {
             "target_freq": f"{target_mhz * 1e6:.6f}",
-            "router/tmg_ripup": "1 ",
-            "arch.disable_router_lutperm": f"{int(keep_routes)} ",
-            **(_CAREFUL if keep_routes else _QUICK),
+            "arch.disable_router_lutperm": "1 ",
+            **(_FURTHER if keep_routes else _FROM_NOTHING),
         }
         path.write_text(json.dumps(self._content, separators=(",", ":")))
         for connections, port in open_ports:

@@ -18,6 +18,8 @@ _BENDS = (0, 1, 5, 15)
 _FANOUTS = (4, 16, 64)
 #: Picoseconds off the model from which on a wire counts less and less: some go astray.
 _ASTRAY = 300.0
+#: Picoseconds that a wire takes more than the model says where those about it stay: the best ways are theirs.
+_AMONG_OTHERS = 150.0
 #: How much a wire counts that is slower than the model says, against one that is faster. Most wires are led where there
 #: is room; those that matter are led as the fastest of their kind. Less so where many sinks of a net matter alike: each
 #: is hung on what is nearest.
@@ -33,10 +35,11 @@ class WireModel:
     """``base`` of each wire and ``tables[kind, columns, rows]`` add up to its delay in ps.
 
     ``kinds`` of wires differ in the number of sinks of their nets. Fixed wires (``fixed``) have only a base, which is
-    the delay they had.
+    the delay they had. Where routes are kept (``keep_routes``), so is any wire's delay ``as_routed`` while it leads
+    over as many columns and rows as then (``routed_across``, ``routed_down``; -1 where nothing is kept).
     """
 
-    def __init__(self, design: PlacedDesign, graph: TimingGraph) -> None:
+    def __init__(self, design: PlacedDesign, graph: TimingGraph, *, keep_routes: bool = False) -> None:
         ports = [_port_kind(design, graph, wire) for wire in range(len(graph.routed))]
         names = sorted(set(ports))
         number_of = {name: number for number, name in enumerate(names)}
@@ -44,13 +47,17 @@ class WireModel:
         self.fixed = np.array([is_fixed(*pins) for pins in graph.ports])
         self.kinds = np.digitize(np.bincount(graph.nodes)[graph.nodes], _FANOUTS)
         columns, rows = _distances(design, graph)
+        self.as_routed, self.keeps_routes = graph.routed, keep_routes
+        nowhere = np.full_like(columns, -1)
+        self.routed_across = columns if keep_routes else nowhere
+        self.routed_down = rows if keep_routes else nowhere
         free = ~self.fixed
         by_distance = _features(columns[free], rows[free])
         parts = [np.eye(len(names))[port_of[free]]]
         parts += [by_distance * (self.kinds[free] == kind)[:, None] for kind in range(len(_FANOUTS) + 1)]
         slower = np.where(self.kinds[free] == len(_FANOUTS), _SLOWER_OF_MANY, _SLOWER)
         prices = _robust_fit(np.hstack(parts), graph.routed[free], slower)
-        self.base = np.where(self.fixed, graph.routed, prices[port_of])
+        self.base = np.where(self.fixed, graph.routed, prices[port_of] + (_AMONG_OTHERS if keep_routes else 0.0))
         across, down = (grid.ravel() for grid in np.meshgrid(np.arange(_SPAN), np.arange(_SPAN), indexing="ij"))
         slopes = prices[len(names) :].reshape(len(_FANOUTS) + 1, -1)
         tables = np.stack([(_features(across, down) @ slope).reshape(_SPAN, _SPAN) for slope in slopes])
@@ -60,7 +67,16 @@ class WireModel:
     def estimate(self, design: PlacedDesign, graph: TimingGraph) -> NDArray[np.float64]:
         """The delay of each wire in ps with the cells where they are now."""
         columns, rows = _distances(design, graph)
-        return np.asarray(np.where(self.fixed, self.base, self.base + self.tables[self.kinds, columns, rows]))
+        led = self.delays_at(np.arange(len(self.base)), columns, rows)
+        return np.asarray(np.where(self.fixed, self.base, led))
+
+    def delays_at(
+        self, wires: int | NDArray[np.int64], columns: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """What ``wires``, none of them fixed, take over so many columns and rows, in ps."""
+        stays = (columns == self.routed_across[wires]) & (rows == self.routed_down[wires])
+        led = self.base[wires] + self.tables[self.kinds[wires], columns, rows]
+        return np.asarray(np.where(stays, self.as_routed[wires], led))
 
 
 def _distances(design: PlacedDesign, graph: TimingGraph) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
