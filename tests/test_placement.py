@@ -107,7 +107,7 @@ def test_more_rounds_begin_behind_those_that_are_known(built, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(refine, "_move", stopped)
         build_bitstream(folder / "design", board, rounds=3, progress=steps.append)
-    assert steps == ["synthesis: as done before"]
+    assert steps == ["synthesis: as done before", "moving few cells, round 2, seed 1"]
     steps.clear()
     before = json.loads((folder / "design/build/ulx3s-85f/report.json").read_text())
     report = build_bitstream(folder / "design", board, rounds=2, progress=steps.append)

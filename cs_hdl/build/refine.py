@@ -31,8 +31,8 @@ _FURTHER = (1.03, 1.015, 1.0075)
 #: A pass of router2, how many wires are shared after it, and how many are too slow.
 _PASS = re.compile(r"\biter=(\d+) .*\boverused=(\d+)(?: .*\btmgfail=(\d+))?")
 #: So many passes running with wires that are too slow, or so many in all, and the aim is given up: nextpnr itself goes
-#: on for 1,500.
-_MOST_SLOW, _MOST_PASSES = 40, 300
+#: on for 1,500. What got there had done so after 38 to 79.
+_MOST_SLOW, _MOST_PASSES = 40, 120
 _REPORT, _LOG, _STATE = "nextpnr.json", "nextpnr.log", "rounds.json"
 
 #: Rounds that are done, the one that made the design that is kept, and whether no further one can help.
