@@ -201,7 +201,7 @@ class _Router:
         return mhz if mhz > least_mhz else 0.0
 
     def _route(self, folder: Path, step: str) -> None:
-        """Route; it is stopped, and _GivenUp raised, where it seems that it will not get there."""
+        """Route; on for a clock, it is stopped, and _GivenUp raised, where it seems that it will not get there."""
         slow_for = 0
 
         def watch(line: str) -> None:
@@ -212,7 +212,7 @@ class _Router:
             passes, shared, slow = (int(text or 0) for text in found.groups())
             self.progress(f"{step} · pass {passes}, {shared} wires shared" + (f", {slow} too slow" if found[3] else ""))
             slow_for = slow_for + 1 if slow else 0
-            if slow_for > _MOST_SLOW or passes > _MOST_PASSES:
+            if found[3] and (slow_for > _MOST_SLOW or passes > _MOST_PASSES):
                 raise _GivenUp
 
         self.progress(step)
