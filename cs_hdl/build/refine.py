@@ -170,13 +170,11 @@ class _Router:
         mhz = 0.0
         for aim in aims:
             if mhz := self._further(work, design, aim, least_mhz):
+                design = PlacedDesign(work / _PLACED)
                 break
         for step in _FURTHER:
-            while 0 < mhz < self.enough_mhz:
-                better = self._further(work, PlacedDesign(work / _PLACED), step * mhz, mhz)
-                if not better:
-                    break
-                mhz = better
+            while 0 < mhz < self.enough_mhz and (better := self._further(work, design, step * mhz, mhz)):
+                mhz, design = better, PlacedDesign(work / _PLACED)
         return mhz
 
     def _further(self, work: Path, design: PlacedDesign, aim_mhz: float, least_mhz: float) -> float:

@@ -87,7 +87,7 @@ class Cost:
         """All wires whose delay changes when the places of ``pairs`` are exchanged."""
         at, x, y, delays = self._design.at, self._design.x, self._design.y, self._delays
         drivers, sinks, base, tables = self._drivers, self._sinks, self._base, self._tables
-        stays, as_routed = self._stays, self._as_routed
+        keeps_routes, stays, as_routed = self._model.keeps_routes, self._stays, self._as_routed
         moved: dict[int, Place] = {}
         for one, other in pairs:
             for here, there in ((one, other), (other, one)):
@@ -101,8 +101,9 @@ class Cost:
                 start_x, start_y = (x[driver], y[driver]) if start is None else (start[0], start[1])
                 end_x, end_y = (x[sink], y[sink]) if end is None else (end[0], end[1])
                 columns, rows = abs(start_x - end_x), abs(start_y - end_y)
-                led = base[wire] + tables[wire][columns][rows]
-                delay = as_routed[wire] if (columns, rows) == stays[wire] else led
+                delay = base[wire] + tables[wire][columns][rows]
+                if keeps_routes and (columns, rows) == stays[wire]:
+                    delay = as_routed[wire]
                 if delay != delays[wire]:
                     found[wire] = delay
         return list(found.items())

@@ -23,8 +23,8 @@ LUTS = range(8)
 FLIP_FLOPS = range(8, 16)
 RAM_WRITE = 16
 
-#: router2's own weights; and those with which it looks for the best way and minds at once whom it disturbs, which is
-#: slow where all is open and good where little is.
+#: router2's own weights, and no clock that it has to meet; and weights with which it looks for the best way and minds
+#: at once whom it disturbs, for a clock: slow where all is open and good where little is.
 _FROM_NOTHING = {
     "router2/estimateWeight": "1.250000", "router2/initCurrCongWeight": "0.500000", "router/tmg_ripup": "0 ",
 }  # fmt: skip

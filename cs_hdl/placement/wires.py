@@ -36,7 +36,7 @@ class WireModel:
 
     ``kinds`` of wires differ in the number of sinks of their nets. Fixed wires (``fixed``) have only a base, which is
     the delay they had. Where routes are kept (``keep_routes``), so is any wire's delay ``as_routed`` while it leads
-    over as many columns and rows as then (``routed_across``, ``routed_down``; -1 where nothing is kept).
+    over as many columns and rows as then (``routed_across``, ``routed_down``).
     """
 
     def __init__(self, design: PlacedDesign, graph: TimingGraph, *, keep_routes: bool = False) -> None:
@@ -48,9 +48,7 @@ class WireModel:
         self.kinds = np.digitize(np.bincount(graph.nodes)[graph.nodes], _FANOUTS)
         columns, rows = _distances(design, graph)
         self.as_routed, self.keeps_routes = graph.routed, keep_routes
-        nowhere = np.full_like(columns, -1)
-        self.routed_across = columns if keep_routes else nowhere
-        self.routed_down = rows if keep_routes else nowhere
+        self.routed_across, self.routed_down = columns, rows
         free = ~self.fixed
         by_distance = _features(columns[free], rows[free])
         parts = [np.eye(len(names))[port_of[free]]]
@@ -74,9 +72,11 @@ class WireModel:
         self, wires: int | NDArray[np.int64], columns: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """What ``wires``, none of them fixed, take over so many columns and rows, in ps."""
+        led = np.asarray(self.base[wires] + self.tables[self.kinds[wires], columns, rows])
+        if not self.keeps_routes:
+            return led
         stays = (columns == self.routed_across[wires]) & (rows == self.routed_down[wires])
-        led = self.base[wires] + self.tables[self.kinds[wires], columns, rows]
-        return np.asarray(np.where(stays, self.as_routed[wires], led))
+        return np.where(stays, self.as_routed[wires], led)
 
 
 def _distances(design: PlacedDesign, graph: TimingGraph) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
