@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cs_hdl.board.catalogue import device_limits
-from cs_hdl.build.cells import swap_multiplier
+from cs_hdl.build.cells import swap_cells
 from cs_hdl.build.output_registers import absorb_into_netlist
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.synthesis import SCRIPT
@@ -63,7 +63,7 @@ def make_design(network: Network, folder: Path, *, cycles: int, mode: str | None
 def synthesise_design(plan: Plan, design: Path, folder: Path) -> Synthesised:
     """The script of a build, without the board's top level around the accelerator."""
     folder.mkdir(parents=True)
-    (folder / "design.v").write_text(swap_multiplier((design / "design.v").read_text(), "ecp5"))
+    (folder / "design.v").write_text(swap_cells((design / "design.v").read_text(), "ecp5"))
     script = SCRIPT.replace("read_rtlil top.il\n", "").replace("-top top ", "-top cs_accelerator ")
     assert script.count("cs_accelerator") == 1 and "top.il" not in script
     (folder / "synthesis.ys").write_text(script)

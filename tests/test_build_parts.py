@@ -17,13 +17,14 @@ from cs_hdl.board.catalogue import find_board
 from cs_hdl.board.pll import pll_settings
 from cs_hdl.build import cache
 from cs_hdl.build.alone import cells_of
-from cs_hdl.build.cells import multiplier_verilog, swap_multiplier
+from cs_hdl.build.cells import device_verilog, swap_cells
 from cs_hdl.build.place_route import device_options, read_report
 from cs_hdl.build.pll_config import set_pll
 from cs_hdl.build.run import run_tool
 from cs_hdl.build.synthesis import Netlist, check_fit, read_netlist, run_yosys
 from cs_hdl.build.tools import Tool, find_tools, require_tool
 from cs_hdl.errors import InputError, ResultError, ToolError
+from cs_hdl.rtl.primitives import carry_adders
 from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE, portable_verilog
 
 # ---------------------------------------------------------------- the technology seam
@@ -31,7 +32,7 @@ from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE, portable_verilog
 
 def test_swap_changes_the_one_module_and_nothing_else():
     before, after = "module a; endmodule\n\n", "\nmodule b; cs_registered_multiplier x(); endmodule\n"
-    swapped = swap_multiplier(before + portable_verilog() + after, "ecp5")
+    swapped = swap_cells(before + portable_verilog() + after, "ecp5")
     assert "MULT18X18D" in swapped and swapped.count("module cs_registered_multiplier") == 1
     assert swapped.startswith(before) and swapped.endswith(after)
 
@@ -39,12 +40,21 @@ def test_swap_changes_the_one_module_and_nothing_else():
 @pytest.mark.parametrize("count", [0, 2])
 def test_swap_refuses_what_is_not_one_module(count):
     with pytest.raises(InputError, match=f"design.v has {count} modules cs_registered_multiplier, not 1"):
-        swap_multiplier(count * portable_verilog(), "ecp5")
+        swap_cells(count * portable_verilog(), "ecp5")
 
 
-def test_no_version_for_a_family():
-    with pytest.raises(KeyError, match="xc7"):
-        multiplier_verilog("xc7")
+def test_swap_changes_what_else_is_there_once():
+    adder = Path(carry_adders.__file__).with_name("add_or_clear.v").read_text()
+    design = portable_verilog() + "\n" + adder
+    swapped = swap_cells(design, "ecp5")
+    assert "CCU2C" in swapped and swapped.count("module cs_add_or_clear ") == 1
+    with pytest.raises(InputError, match=r"design\.v has 2 modules cs_add_or_clear, not 1"):
+        swap_cells(design + adder, "ecp5")
+
+
+def test_a_family_without_versions_of_its_own_keeps_the_portable_ones():
+    assert device_verilog(MULTIPLIER_MODULE, "xc7") is None
+    assert swap_cells(portable_verilog(), "xc7") == portable_verilog()
 
 
 # ---------------------------------------------------------------- the PLL of a routed design

@@ -100,7 +100,7 @@ def write_sources(folder: Path) -> list[str]:
     All are in one simulation, because Verilator takes far longer to compile than to run.
     """
     name = "cs_registered_multiplier"
-    device, bench = cells.multiplier_verilog("ecp5"), (MODELS / "multiplier_bench.v").read_text()
+    device, bench = cells.device_verilog(name, "ecp5"), (MODELS / "multiplier_bench.v").read_text()
     wrong = {
         "unregistered": device.replace('.REG_INPUTB_CLK("CLK0")', '.REG_INPUTB_CLK("NONE")'),
         "ever_enabled": device.replace(".CE0(en)", ".CE0(1'b1)"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cs_hdl.build.cells import swap_multiplier
+from cs_hdl.build.cells import swap_cells
 from cs_hdl.build.output_registers import absorb_into_netlist
 from cs_hdl.build.place_route import device_options
 from cs_hdl.build.run import run_tool
@@ -86,8 +86,8 @@ def alone_digest_parts(text: str, top: str) -> dict[str, str]:
 
 
 def device_text(text: str) -> str:
-    """``text`` with the registered multiplier of the ECP5 where it has the portable one."""
-    return swap_multiplier(text, "ecp5") if re.search(rf"^module {MULTIPLIER_MODULE}\b", text, re.MULTILINE) else text
+    """``text`` with the ECP5's own modules behind the technology seam, where it has the portable ones."""
+    return swap_cells(text, "ecp5") if re.search(rf"^module {MULTIPLIER_MODULE}\b", text, re.MULTILINE) else text
 
 
 def synthesise_alone(text: str, *, top: str, folder: Path | None = None) -> Cells:

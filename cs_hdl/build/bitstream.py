@@ -16,7 +16,7 @@ from typing import Any
 from cs_hdl.board.catalogue import Board
 from cs_hdl.board.clocks import Pll, settings_for
 from cs_hdl.board.design_ports import DesignPorts
-from cs_hdl.build.cells import swap_multiplier
+from cs_hdl.build.cells import swap_cells
 from cs_hdl.build.family import FAMILIES
 from cs_hdl.build.options import device_arguments, pack_arguments
 from cs_hdl.build.place_route import write_asc
@@ -160,7 +160,7 @@ def _parts(
     top = BoardTop(board=board, ports=DesignPorts.from_manifest(manifest), pll=pll)
     plan = platform.prepare(top, "top", emit_src=False)
     files = {name: _text(plan.files[name]) for name in ("top.il", family.constraints)}
-    files["design.v"] = swap_multiplier((design / "design.v").read_text(), board.family)
+    files["design.v"] = swap_cells((design / "design.v").read_text(), board.family)
     device = device_arguments(board.device, platform=platform, family=family)
     packing = pack_arguments(_text(plan.files["build_top.sh"]), platform=platform, family=family)
     return BuildParts(

@@ -14,7 +14,8 @@ from cs_hdl import __version__
 from cs_hdl.emit import yosys_convert
 from cs_hdl.emit.elaborate import elaborate, without_garbage_collection
 from cs_hdl.errors import InputError, ToolError
-from cs_hdl.rtl.primitives.multiplier import portable_verilog
+from cs_hdl.rtl.primitives.carry_adders import ADDER_MODULES
+from cs_hdl.rtl.primitives.multiplier import MULTIPLIER_MODULE, portable_verilog
 
 __all__ = ["check_module_name", "emit_verilog"]
 
@@ -38,7 +39,7 @@ def check_module_name(name: str) -> None:
             f"--name {name}: not a name for a Verilog module; take letters, digits and _, "
             "a letter first, and no reserved word"
         )
-    if name == "cs_registered_multiplier":
+    if name in (MULTIPLIER_MODULE, *ADDER_MODULES):
         raise InputError(f"--name {name}: the design has a module of this name already; take another")
 
 

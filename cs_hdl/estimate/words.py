@@ -15,7 +15,7 @@ from cs_hdl.estimate.graph import FALSE, TRUE, UNKNOWN, Graph
 __all__ = ["Module", "Table", "read_module"]
 
 _REGISTERS = ("$dff", "$dffe", "$sdff", "$sdffe", "$sdffce", "$adff", "$adffe")
-_BLOCKS = {"DP16KD": "block_ram", "MULT18X18D": "dsp", "TRELLIS_DPR16X4": "lut_ram"}
+_BLOCKS = {"CCU2C": "carry", "DP16KD": "block_ram", "MULT18X18D": "dsp", "TRELLIS_DPR16X4": "lut_ram"}
 #: Shorter additions become LUTs (Yosys' arith_map for CCU2C).
 _SHORT_ALU = 4
 #: The submodule that a flattened name begins with.

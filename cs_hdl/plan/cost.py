@@ -142,8 +142,10 @@ def lanes_cost(plan: LanesPlan) -> Cost:
         lane += _table_block_rams(plan)
     else:
         lane += Cost(lut=plan.table_depth * word / TABLE_BITS_PER_LUT)
+    # An adder for each bank and one for draining; the choice between a bank's memories; addresses and enables.
+    choice = 2 * accumulator * (-(-plan.kernels_per_set // 16) - 1)
     lane += Cost(
-        lut=plan.set_columns * (lut_ram * LUTS_PER_LUT_RAM + 6 * accumulator),
+        lut=plan.set_columns * (lut_ram * LUTS_PER_LUT_RAM + 3 * accumulator + choice + 12),
         lut_ram=plan.set_columns * lut_ram,
         dsp=plan.set_columns,
         register_bits=plan.set_columns * 2 * plan.kernels_per_set * accumulator,

@@ -29,7 +29,7 @@ _WHOLE_WORDS_BITS = 2**16
 #: Cycles from the last lane to the reorder buffer and out of it, at most.
 _TAIL = 16
 #: LUTs of a multiplier's accumulators, at least.
-_LUTS_PER_MULTIPLIER = 150
+_LUTS_PER_MULTIPLIER = 100
 #: Turns of a multiplier up to which packing by single weights is given one more than the bound asks for.
 _FEW_TURNS = 8
 #: Packings by single weights that are tried before a folding is given up.

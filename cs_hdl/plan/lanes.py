@@ -264,7 +264,7 @@ class LanesPlan:
     @property
     def chain_latency(self) -> int:
         """Cycles from a drain command at the first lane of an engine to the complete sum behind its last."""
-        return self.lanes + 8 + self.memory_latency + self.spread_latency + self.rom_latency
+        return self.lanes + 7 + self.memory_latency + self.spread_latency + self.rom_latency
 
     @property
     def merge_latency(self) -> int:

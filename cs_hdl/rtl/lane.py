@@ -46,7 +46,7 @@ def write_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
 def command_layout(plan: LanesPlan) -> data.StructLayout:
     """What travels along the chain, one lane a cycle.
 
-    Accumulate: ``valid``, ``first`` (of a pass), ``bank``; the entry: ``slot`` and ``word`` in the
+    Accumulate: ``valid``, ``bank``; the entry: ``slot`` and ``word`` in the
     activation memory, ``lane`` in its beat, with ``row`` and ``column`` (signed, of the input) for
     the padding; ``base`` in the table. Drain: ``drain``, ``drain_bank``, ``drain_kid``.
     """
@@ -56,7 +56,6 @@ def command_layout(plan: LanesPlan) -> data.StructLayout:
     return data.StructLayout(
         {
             "valid": 1,
-            "first": 1,
             "bank": 1,
             "slot": index_width(plan.ring_rows),
             "word": signed(_signed_width(columns, plan.lane_beats)),
@@ -99,7 +98,7 @@ class Lane(wiring.Component):
     step, next_step: only where ``plan.shared_fetch``, ``step_layout``: what is borrowed; and, a cycle later, what this
         lane does itself.
     sums, next_sums: partial sums of ``set_columns`` kernels; a drain command's sums leave
-        ``8 + memory_latency + spread_latency + rom_latency`` cycles after the command came in, and must come in
+        ``7 + memory_latency + spread_latency + rom_latency`` cycles after the command came in, and must come in
         one cycle before.
 
     The initiation interval is one command a cycle.
@@ -171,7 +170,7 @@ class Lane(wiring.Component):
         value, address = self._fetch(m)
         step = Signal(step_layout(plan, self._value_shape))
         m.d.comb += [step.value.eq(delayed_step(m, value, 1, "value")[-1]), step.address.eq(address)]
-        for name in ("valid", "first", "bank", "drain", "drain_bank", "drain_kid"):
+        for name in ("valid", "bank", "drain", "drain_bank", "drain_kid"):
             m.d.comb += step[name].eq(delayed_step(m, command[name], 3 + plan.memory_latency, name)[-1])
         return step
 

@@ -11,6 +11,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.rtl.primitives.carry_adders import AddOrClear, ChooseAndAdd
 from cs_hdl.rtl.primitives.constant_table import ConstantTable
 from cs_hdl.rtl.primitives.multiplier import RegisteredMultiplier
 from cs_hdl.rtl.primitives.registers import delayed
@@ -39,7 +40,6 @@ def step_layout(plan: LanesPlan, value_shape: Shape) -> data.StructLayout:
             "value": value_shape,
             "address": index_width(plan.table_depth),
             "valid": 1,
-            "first": 1,
             "bank": 1,
             "drain": 1,
             "drain_bank": 1,
@@ -80,7 +80,7 @@ class LaneColumns(wiring.Component):
     -------
     step: ``step_layout``, one a cycle.
     sums, next_sums: partial sums of a kernel for each column; a drain's sums leave
-        ``5 + spread_latency + rom_latency`` cycles after its step came in, and must come in one cycle before.
+        ``4 + spread_latency + rom_latency`` cycles after its step came in, and must come in one cycle before.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class LaneColumns(wiring.Component):
         }
         weights, kernel_ids = self._look_up(m, step["address"])
         value = delayed_step(m, step["value"], plan.rom_latency, "value")[-1]
-        signals = {name: delayed_step(m, step[name], plan.rom_latency + 2, name) for name in ("valid", "first", "bank")}
+        signals = {name: delayed_step(m, step[name], plan.rom_latency + 2, name) for name in ("valid", "bank")}
         drain = {
             name: delayed_step(m, step[name], plan.rom_latency + 3, name)
             for name in ("drain", "drain_bank", "drain_kid")
@@ -117,7 +117,7 @@ class LaneColumns(wiring.Component):
             m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(weights[index]), multiplier.en.eq(1)]
             # Multipliers are where the chip has them: a product has a cycle to itself to get to its accumulators.
             product = delayed(m, multiplier.o, 1, name=f"product_{index}", reset_less=True)[-1]
-            kernel_id = delayed(m, kernel_ids[index], 1, name=f"kernel_id_0_{index}", reset_less=True)[-1]
+            kernel_id = delayed(m, kernel_ids[index], 2, name=f"kernel_id_{index}", reset_less=True)[-1]
             self._accumulate(m, index=index, product=product, kernel_id=kernel_id, signals=signals, drain=drain)
         return m
 
@@ -181,61 +181,50 @@ class LaneColumns(wiring.Component):
         signals: dict[str, list[Value]],
         drain: dict[str, list[Value]],
     ) -> None:
-        """Read the accumulator in one cycle, add and write it back in the next; drain the other bank.
+        """Read the accumulator, add and write it back, all in one cycle; drain the other bank.
 
-        The last of ``signals`` come one cycle before ``product``, the last of ``drain`` together with it,
-        ``kernel_id`` two cycles before it: a bank's addresses and its enable are chosen a cycle ahead, so that
-        each memory hangs on registers of its own. Three hazards are met: the same kernel id twice in a row takes
-        the sum that is just being written; the first entry of a pass takes 0, since the drain that clears
-        its bank may end only in this very cycle; a drain starts a cycle behind the last accumulation.
+        The last of ``signals`` and ``kernel_id`` come one cycle before ``product``, the last of ``drain`` together with
+        it: a bank's address and its enable are chosen a cycle ahead, so that each memory hangs on registers of its own.
+        Nothing is in flight between a read and its write, so no hazard has to be met: neither the same kernel id twice
+        in a row, nor a bank whose clearing or adding has only just ended. Each bank has an adder, since one that
+        clears as well costs no more than the choice of what is written.
         """
         width = self._table.accumulator_width
         depth = max(2, self._plan.kernels_per_set)
-        id_1 = Signal.like(kernel_id, name=f"kernel_id_1_{index}", reset_less=True)
-        id_2 = Signal.like(kernel_id, name=f"kernel_id_2_{index}", reset_less=True)
-        valid, first, bank = (signals[name][-1] for name in ("valid", "first", "bank"))
-        valid_2 = Signal(name=f"valid_2_{index}")
-        old = Signal(signed(width), name=f"old_{index}", reset_less=True)
-        last = Signal(signed(width), name=f"last_{index}", reset_less=True)
-        repeat = Signal(name=f"repeat_{index}", reset_less=True)
-        total = Signal(signed(width), name=f"total_{index}")
-        m.d.comb += total.eq(Mux(repeat, last, old) + product)
-        m.d.sync += [
-            id_1.eq(kernel_id),
-            id_2.eq(id_1),
-            valid_2.eq(valid),
-            last.eq(total),
-            repeat.eq(valid_2 & ~first & (id_1 == id_2)),
-        ]
+        valid, bank = (signals[name][-1] for name in ("valid", "bank"))
         reads = []
         for number in range(2):
             memory = m.submodules[f"bank_{index}_{number}"] = Memory(shape=signed(width), depth=depth, init=[])
             write, read = memory.write_port(), memory.read_port(domain="comb")
             drains, enable = (Signal(name=f"{name}_{index}_{number}") for name in ("drains", "enable"))
-            read_address = Signal.like(read.addr, name=f"read_address_{index}_{number}", reset_less=True)
-            write_address = Signal.like(write.addr, name=f"write_address_{index}_{number}", reset_less=True)
+            address = Signal.like(read.addr, name=f"address_{index}_{number}", reset_less=True)
             drains_next = drain["drain"][-2] & (drain["drain_bank"][-2] == number)
             m.d.sync += [
                 drains.eq(drains_next),
                 enable.eq(drains_next | (valid & (bank == number))),
-                read_address.eq(Mux(drains_next, drain["drain_kid"][-2], kernel_id)),
-                write_address.eq(Mux(drains_next, drain["drain_kid"][-2], id_1)),
+                address.eq(Mux(drains_next, drain["drain_kid"][-2], kernel_id)),
             ]
+            add = m.submodules[f"add_{index}_{number}"] = AddOrClear(width)
             m.d.comb += [
+                read.addr.eq(address),
+                add.clear.eq(drains),
+                add.a.eq(read.data),
+                add.b.eq(product),
                 write.en.eq(enable),
-                write.addr.eq(write_address),
-                write.data.eq(Mux(drains, 0, total)),
-                read.addr.eq(read_address),
+                write.addr.eq(address),
+                write.data.eq(add.o),
             ]
             reads.append(read.data)
-        with m.If(first):
-            m.d.sync += old.eq(0)
-        with m.Else():
-            m.d.sync += old.eq(Mux(bank, reads[1], reads[0]))
-        drained = Signal(signed(width), name=f"drained_{index}", reset_less=True)
         next_sum = Signal(self.next_sums[index].shape(), name=f"next_sum_{index}", reset_less=True)
-        m.d.sync += [
-            drained.eq(Mux(drain["drain_bank"][-1], reads[1], reads[0])),
-            next_sum.eq(drained + (self.sums[index] if self._sum_width else 0)),
-        ]
+        if self._sum_width:
+            pass_on = m.submodules[f"pass_on_{index}"] = ChooseAndAdd(len(next_sum))
+            m.d.comb += [
+                pass_on.choice.eq(drain["drain_bank"][-1]),
+                pass_on.a0.eq(reads[0]),
+                pass_on.a1.eq(reads[1]),
+                pass_on.b.eq(self.sums[index]),
+            ]
+            m.d.sync += next_sum.eq(pass_on.o)
+        else:
+            m.d.sync += next_sum.eq(Mux(drain["drain_bank"][-1], reads[1], reads[0]))
         m.d.comb += self.next_sums[index].eq(next_sum)

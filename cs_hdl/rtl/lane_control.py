@@ -123,9 +123,8 @@ class LaneControl(wiring.Component):
         now = place
         place = Signal.like(now, name="later_place", reset_less=True)
         m.d.sync += place.eq(now)
-        step, first, bank = (
-            delayed(m, value, 1, name=f"later_{name}")[-1]
-            for name, value in (("step", step), ("first", step & ~running), ("bank", bank))
+        step, bank = (
+            delayed(m, value, 1, name=f"later_{name}")[-1] for name, value in (("step", step), ("bank", bank))
         )
         tap_end, row_end, position_end, line_end = (
             step & place[name] for name in ("ends_tap", "ends_row", "ends_position", "ends_line")
@@ -166,7 +165,6 @@ class LaneControl(wiring.Component):
 
         m.d.sync += [
             command.valid.eq(step),
-            command.first.eq(first),
             command.bank.eq(bank),
             command.slot.eq((edge_slot + place.kernel_row) & (ring - 1)),
             command.row.eq(edge_row + place.kernel_row),
