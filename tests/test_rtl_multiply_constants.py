@@ -100,7 +100,37 @@ def test_channels_whose_scales_take_different_times():
 def test_a_graph_of_another_size_is_refused():
     geometry = Geometry(shape=(3, 3, 2), kernel=(2, 2), stride=(1, 1), padding=(0, 0, 0, 0))
     graph = adder_graph(np.ones((1, 7), dtype=int), 0, 255)
-    with pytest.raises(ValueError, match="a graph over 7 values does not fit"):
+    with pytest.raises(ValueError, match="a graph over 7 values with 1 sums does not fit"):
         MultiplyConstants(
             graph=graph, geometry=geometry, dtype="uint8", biases=[0], requantise=None, output_dtype="int16"
         )
+
+
+@pytest.mark.parametrize("windows", [2, 3, 5])
+def test_only_the_largest_of_several_windows_goes_on(windows):
+    rng, channels, matrix = random_matrix(windows)
+    scale = random_scale(rng, len(matrix), "channel")
+    bias = random_bias(rng, len(matrix)).astype(np.int64)
+    # Each window is a stretch of its own here, so that none hides behind another's values.
+    taps = matrix.shape[1] * windows
+    side = np.zeros((windows, len(matrix), windows, matrix.shape[1]), dtype=np.int64)
+    for place in range(windows):
+        side[place, :, place] = matrix
+    dut = MultiplyConstants(
+        graph=adder_graph(side.reshape(-1, taps), *dtype_range("int8")),
+        geometry=Geometry(
+            shape=(1, taps // channels, channels), kernel=(1, taps // channels), stride=(1, 1), padding=(0, 0, 0, 0)
+        ),
+        dtype="int8",
+        biases=bias.tolist(),
+        requantise=scale,
+        output_dtype="uint8",
+        windows=windows,
+    )
+    values = rng.integers(-128, 128, (60, windows, matrix.shape[1]))
+    sums = (values @ matrix.T + bias).max(axis=1)
+    expected = requantise(sums, scale.multiplier, scale.shift, scale.dtype)
+    inputs = [{"taps": [{"values": tap} for tap in word]} for word in values.reshape(60, -1, channels).tolist()]
+    result = run_stream(dut, inputs, 60, seed=1)
+    assert [beat["values"] for beat in result.outputs] == expected.tolist()
+    assert result.out_cycles == [cycle + dut.latency for cycle in result.in_cycles]

@@ -13,6 +13,7 @@ from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER
 from cs_hdl.plan.device_limits import DeviceLimits, usable
 from cs_hdl.plan.folding import least_multipliers
 from cs_hdl.plan.geometry import weight_geometry
+from cs_hdl.plan.side_windows import side_windows
 
 if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
@@ -55,7 +56,12 @@ def _multipliers(packed: Packed, mode: str | None, cycles: int) -> int | None:
     """The fewest that at most ``cycles`` cycles a word take; None where some layer cannot be that fast."""
     total = 0
     for layer, tensor in packed.network.weighted:
-        if may_be_constants(mode, layer, tensor) and _window_cycles(weight_geometry(layer, tensor)) <= cycles:
+        first = side_windows(packed.network) if layer is packed.network.layers[0] else [1]
+        if any(
+            may_be_constants(mode, layer, tensor, windows=windows)
+            and _window_cycles(weight_geometry(layer, tensor).side_by_side(windows)) <= cycles
+            for windows in first
+        ):
             continue
         sparse = tensor.winners is not None and mode not in ("sparse-dense", "dense")
         entries = tensor.winners if sparse and tensor.winners is not None else tensor.shape[2]

@@ -6,6 +6,8 @@ import dataclasses
 import math
 from functools import lru_cache
 
+import numpy as np
+
 from cs_hdl.combine.packed import Packed
 from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.network import (
@@ -29,6 +31,7 @@ from cs_hdl.plan.lanes import LanesPlan, ceil_div
 from cs_hdl.plan.plan import Plan
 from cs_hdl.plan.residual import Branch, rechunk, residual_stage
 from cs_hdl.plan.select import densify_cycles
+from cs_hdl.plan.side_windows import pooled, side_windows
 from cs_hdl.plan.stages import (
     ArgMaxStage,
     AverageStage,
@@ -56,15 +59,22 @@ _LEAST_LUTS_PER_CONSTANT = 5
 #: Flip-flops by the LUTs of a stage, within a third over most designs of docs/results/kernels.json: each adder of a
 #: graph has registers behind it, and some that make its operands wait.
 _FLIP_FLOPS_PER_LUT, _FLIP_FLOPS_PER_LUT_OF_CONSTANTS = 0.75, 1.7
+#: Of the larger one of two sums: a comparison and a choice.
+_LUTS_PER_LARGER_SUM = 36
 #: Values of a window above which it is not held in registers.
 _MOST_WINDOW_VALUES = 1024
 
 
 @lru_cache(maxsize=64)
-def constants_graph(layer: WeightLayer, shape: tuple[int, int, int], dtype: str) -> AdderGraph:
-    """The adder graph of a layer over a window of its input, tap by tap, channel by channel."""
+def constants_graph(layer: WeightLayer, shape: tuple[int, int, int], dtype: str, *, windows: int = 1) -> AdderGraph:
+    """The adder graph of a layer over a window of its input, tap by tap, channel by channel.
+
+    Of ``windows`` neighbouring windows at once: over all that they see, kernel by kernel for the first of them, then
+    for the next.
+    """
     kernels = layer.kernels(Tensor(shape, dtype))
-    return adder_graph(kernels.reshape(len(kernels), -1), *dtype_range(dtype))
+    placed = [np.pad(kernels, ((0, 0), (0, 0), (place, windows - 1 - place), (0, 0))) for place in range(windows)]
+    return adder_graph(np.concatenate(placed).reshape(windows * len(kernels), -1), *dtype_range(dtype))
 
 
 def _lines_cost(geometry: Geometry, lanes: int, beats: int) -> Cost:
@@ -72,16 +82,17 @@ def _lines_cost(geometry: Geometry, lanes: int, beats: int) -> Cost:
     return memory_cost(geometry.raster[1] * beats, max(1, geometry.kernel[0] - 1) * lanes * 8)
 
 
-def may_be_constants(mode: str | None, layer: WeightLayer, tensor: Tensor) -> bool:
-    """Whether adders could be ``layer``, which reads ``tensor``, in whatever number of cycles."""
+def may_be_constants(mode: str | None, layer: WeightLayer, tensor: Tensor, *, windows: int = 1) -> bool:
+    """Whether adders could be ``layer``, which reads ``tensor``, in whatever number of cycles; ``windows`` at once."""
     geometry = weight_geometry(layer, tensor)
     return (
         mode != "dense"
         and tensor.winners is None
         and geometry.padding[0] < geometry.kernel[0]
         and geometry.padding[1] < geometry.kernel[1]
-        and int((layer.weights != 0).sum()) <= _MOST_CONSTANTS
-        and geometry.taps * tensor.shape[2] <= _MOST_WINDOW_VALUES
+        and windows * int((layer.weights != 0).sum()) <= _MOST_CONSTANTS
+        and (windows == 1 or geometry.side_by_side(windows).wide_columns() != [])
+        and geometry.kernel[0] * (geometry.kernel[1] + windows - 1) * tensor.shape[2] <= _MOST_WINDOW_VALUES
     )
 
 
@@ -104,6 +115,7 @@ class StageBuilder:
         self._layers = dict(packed.layers)
         self._network = packed.network
         self._stages: list[Stage] = []
+        self._windows = 1  # of the first layer, side by side
         self._lanes = self._input_lanes = input_lanes or self._input()
         self.cost = Cost(lut=500, ff=330)
 
@@ -154,11 +166,21 @@ class StageBuilder:
         return wider[0]
 
     def _input_columns(self) -> int:
-        """Positions of a beat of the input: several where the first layer must be faster than its raster."""
+        """Positions of a beat of the input: several where the first layer must be faster than its raster, or than a
+        window a cycle."""
         layer, tensor = self._network.layers[0], self._network.input
         if not isinstance(layer, WeightLayer) or not may_be_constants(self._mode, layer, tensor):
             return 1
-        return weight_geometry(layer, tensor).window_columns(self._cycles) or 1
+        geometry = weight_geometry(layer, tensor)
+        if columns := geometry.window_columns(self._cycles):
+            return columns
+        for windows in side_windows(self._network)[1:]:
+            if may_be_constants(self._mode, layer, tensor, windows=windows):
+                columns = geometry.side_by_side(windows).wide_window_columns(self._cycles)
+                if columns is not None:
+                    self._windows = windows
+                    return columns
+        return 1
 
     def _end(self) -> None:
         """The output border takes dense values, and no beat that is partly empty in the middle of a word."""
@@ -265,17 +287,21 @@ class StageBuilder:
                 WidenStage(layer=index, cycles=cycles, channels=channels, lanes=self._lanes, dtype=tensor.dtype),
                 Cost(lut=channels * 8),
             )
-        geometry = weight_geometry(layer, tensor)
+        columns = max(1, self._lanes // channels)
+        windows = self._windows if columns > 1 else 1
+        geometry = weight_geometry(layer, tensor).side_by_side(windows)
         height, width = geometry.raster
-        graph = constants_graph(layer, tensor.shape, tensor.dtype)
+        graph = constants_graph(layer, tensor.shape, tensor.dtype, windows=windows)
         cost = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * channels)
-        columns, cycles = max(1, self._lanes // channels), height * width
+        cost += Cost(lut=layer.out_channels * (windows - 1) * _LUTS_PER_LARGER_SUM)
+        cycles = height * width
         if columns > 1:
             cycles = geometry.wide_cycles(columns)
             # Each held bit has a multiplexer.
             cost += _lines_cost(geometry, columns * channels, 1)
             cost += Cost(lut=16 * channels * geometry.kernel[0] * (columns + geometry.kernel[1]))
-        self._push(ConstantsStage(layer=index, cycles=cycles, geometry=geometry, columns=columns), cost)
+        stage = ConstantsStage(layer=index, cycles=cycles, geometry=geometry, columns=columns, windows=windows)
+        self._push(stage, cost)
         self._lanes = layer.out_channels
 
     def _multiply(self, index: int, layer: WeightLayer) -> None:
@@ -296,6 +322,8 @@ class StageBuilder:
     def _pool(self, index: int, layer: MaxPool) -> None:
         tensor, lanes = self._network.tensors[index], self._lanes
         geometry = pool_geometry(layer, tensor)
+        if index == 1:
+            geometry = pooled(geometry, self._windows)
         height, width = geometry.raster
         beats = ceil_div(tensor.shape[2], lanes)
         stage = PoolStage(

@@ -9,6 +9,7 @@ from cs_hdl.plan.folding import lane_cycles
 from cs_hdl.plan.geometry import pool_geometry, weight_geometry
 from cs_hdl.plan.lanes import ceil_div
 from cs_hdl.plan.select import global_kwta_cycles
+from cs_hdl.plan.side_windows import pooled, side_windows
 from cs_hdl.plan.widths import beat_lanes, divisors
 from cs_hdl.plan.winners import threshold_cycles
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cs_hdl.combine.packed import Packed
-    from cs_hdl.network import Tensor
+    from cs_hdl.network import Network, Tensor
 
 __all__ = ["candidate_cycles"]
 
@@ -25,6 +26,8 @@ def candidate_cycles(packed: Packed) -> list[int]:
     """All of them, rising, without a repetition."""
     network = packed.network
     found = {network.input.size}
+    for windows in side_windows(network)[1:]:
+        found |= set(_side_by_side_cycles(network, windows))
     for _, tensor in network.flat:
         found |= set(_stream_cycles(tensor))
     found |= set(_stream_cycles(network.output))
@@ -48,6 +51,16 @@ def candidate_cycles(packed: Packed) -> list[int]:
             found |= {groups * count for count in range(1, layer.winners + 1)}
             found |= threshold_cycles(groups=groups, features=tensor.shape[2])
     return sorted(found)
+
+
+def _side_by_side_cycles(network: Network, windows: int) -> Iterator[int]:
+    """Of a first layer that works on ``windows`` windows at once, and of the max-pool behind it."""
+    (layer, pool), (tensor, output) = network.layers[:2], network.tensors[:2]
+    assert isinstance(layer, WeightLayer) and isinstance(pool, Pool)
+    geometry = weight_geometry(layer, tensor).side_by_side(windows)
+    yield from (geometry.wide_cycles(columns) for columns in geometry.wide_columns())
+    height, width = pooled(pool_geometry(pool, output), windows).raster
+    yield height * width
 
 
 def _stream_cycles(tensor: Tensor) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,22 +54,37 @@ class Geometry:
         columns = self.kernel[1] - 1 - self.padding[1]
         return (rows * self.raster[1] + columns) * beats
 
+    def side_by_side(self, windows: int) -> Geometry:
+        """The same kernel at ``windows`` neighbouring places at once: one that is wider, and moves on further."""
+        if windows == 1:
+            return self
+        assert self.stride[1] == 1 and not any(self.padding)
+        kernel, stride = (self.kernel[0], self.kernel[1] + windows - 1), (self.stride[0], windows)
+        return dataclasses.replace(self, kernel=kernel, stride=stride)
+
     def wide_cycles(self, columns: int) -> int:
         """Cycles of a window whose beats hold ``columns`` positions: see ``rtl.primitives.wide_window``."""
         return self.positions + (self.shape[0] - self.out[0]) * (self.shape[1] // columns)
 
+    def allows_columns(self, columns: int) -> bool:
+        """Whether a window can take ``columns`` at once: they divide a row, without padding, and hold the kernel's,
+        whose windows end in the beat that brings their last column and begin the same way in each."""
+        if any(self.padding) or self.shape[1] % columns or columns < self.kernel[1]:
+            return False
+        whole = columns == self.shape[1] or columns % self.stride[1] == 0
+        return whole and (columns - self.kernel[1]) % self.stride[1] == 0
+
     def wide_columns(self) -> list[int]:
-        """Columns that such a window can take at once, rising: they divide a row and hold the kernel's; no padding."""
-        if any(self.padding) or self.stride[1] != 1:
-            return []
-        width = self.shape[1]
-        return [columns for columns in range(max(2, self.kernel[1]), width + 1) if width % columns == 0]
+        """All numbers of columns, of more than one, that a window can take at once, rising."""
+        return [columns for columns in range(2, self.shape[1] + 1) if self.allows_columns(columns)]
 
     def window_columns(self, cycles: int) -> int | None:
         """The fewest columns that a window must take at once to keep within ``cycles``; None where none are enough."""
         height, width = self.raster
-        if height * width <= cycles:
-            return 1
+        return 1 if height * width <= cycles else self.wide_window_columns(cycles)
+
+    def wide_window_columns(self, cycles: int) -> int | None:
+        """The same of those that can only be taken several at a time."""
         return next((columns for columns in self.wide_columns() if self.wide_cycles(columns) <= cycles), None)
 
     @property

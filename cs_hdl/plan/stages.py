@@ -48,11 +48,14 @@ class Stage:
 class ConstantsStage(Stage):
     """Window and constant multipliers: one output position a cycle.
 
-    ``columns`` is the number of positions in a beat of the input; more than one only at the network's input.
+    ``columns`` is the number of positions in a beat of the input; more than one only at the network's input. There
+    ``windows`` neighbouring output columns may be worked on at once (``geometry`` is then that of all of them
+    together), of which only the largest value goes on: a part of the max-pool behind.
     """
 
     geometry: Geometry
     columns: int = 1
+    windows: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

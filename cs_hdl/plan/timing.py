@@ -165,11 +165,11 @@ def _residual_times(plan: Plan, stage: ResidualStage, times: Times) -> Times:
 def _constants_times(plan: Plan, stage: ConstantsStage, times: Times) -> Times:
     layer, tensor = plan.network.layers[stage.layer], plan.network.tensors[stage.layer]
     assert isinstance(layer, WeightLayer)
-    graph = constants_graph(layer, tensor.shape, tensor.dtype)
+    graph = constants_graph(layer, tensor.shape, tensor.dtype, windows=stage.windows)
     latencies = (channel_scale(layer.requantise, [channel]).latency for channel in range(layer.out_channels))
     wide = stage.columns > 1
     windows = _wide_window_times(stage, times) if wide else _window_times(stage.geometry, 1, times)
-    return windows + graph.latency + max(latencies)
+    return windows + graph.latency + tree_levels(stage.windows) + max(latencies)
 
 
 def _wide_window_times(stage: ConstantsStage, times: Times) -> Times:
@@ -180,7 +180,8 @@ def _wide_window_times(stage: ConstantsStage, times: Times) -> Times:
     free, result = np.iinfo(np.int64).min // 2, []
     for index, offered in enumerate(times):
         row, beat = divmod(index, beats)
-        windows = (columns if beat else columns - geometry.kernel[1] + 1) if row in last_rows else 0
+        new = columns if beat else columns - geometry.kernel[1] + geometry.stride[1]
+        windows = new // geometry.stride[1] if row in last_rows else 0
         taken = max(int(offered), free)
         result.append(taken + WIDE_WINDOW_LATENCY + np.arange(windows, dtype=np.int64))
         free = taken + max(windows, 1)

@@ -166,12 +166,13 @@ def _constants(plan: Plan, stage: ConstantsStage) -> Chain:
     layer, tensor = plan.network.layers[stage.layer], plan.network.tensors[stage.layer]
     assert isinstance(layer, WeightLayer)
     multiply = MultiplyConstants(
-        graph=constants_graph(layer, tensor.shape, tensor.dtype),
+        graph=constants_graph(layer, tensor.shape, tensor.dtype, windows=stage.windows),
         geometry=stage.geometry,
         dtype=tensor.dtype,
         biases=layer.bias.tolist(),
         requantise=layer.requantise,
         output_dtype=plan.network.tensors[stage.layer + 1].dtype,
+        windows=stage.windows,
     )
     window: Window | WideWindow
     if stage.columns > 1:

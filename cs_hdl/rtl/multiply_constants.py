@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from cs_hdl.plan.sums import tree_levels
 from cs_hdl.plan.timing import QUEUE_LATENCY
 from cs_hdl.rtl.primitives.constant_adders import ConstantAdders
 from cs_hdl.rtl.primitives.queue import Queue
@@ -38,8 +39,10 @@ class MultiplyConstants(wiring.Component):
     Parameters
     ----------
     graph: the adders, over the window's values in the order tap by tap, channel by channel.
-    geometry, channels: of the window; dtype: of its values.
+    geometry: of the window; dtype: of its values.
     biases: one a kernel; requantise: None for the exact sums; output_dtype: of the result.
+    windows: neighbouring windows that ``geometry`` sees as one. The graph gives the sums of all kernels for the first
+        of them, then for the next, and of each kernel only the largest goes on (bias and scale are monotone).
 
     Members
     -------
@@ -59,9 +62,14 @@ class MultiplyConstants(wiring.Component):
         biases: Sequence[int],
         requantise: Requantise | None,
         output_dtype: str,
+        windows: int = 1,
     ) -> None:
-        if graph.inputs != geometry.taps * geometry.shape[2]:
-            raise ValueError(f"a graph over {graph.inputs} values does not fit {geometry!r}")
+        if graph.inputs != geometry.taps * geometry.shape[2] or len(graph.outputs) != windows * len(biases):
+            raise ValueError(
+                f"a graph over {graph.inputs} values with {len(graph.outputs)} sums does not fit {windows} windows of "
+                f"{len(biases)} kernels, {geometry!r}"
+            )
+        self._windows = windows
         self._graph, self._dtype, self._output_dtype = graph, dtype, output_dtype
         self._scales = [self._make_scale(index, biases, requantise) for index in range(len(biases))]
         super().__init__(
@@ -72,7 +80,8 @@ class MultiplyConstants(wiring.Component):
         )
 
     def _make_scale(self, index: int, biases: Sequence[int], requantise: Requantise | None) -> Requantiser:
-        low, high = self._graph.bounds(index)
+        bounds = [self._graph.bounds(index + place * len(biases)) for place in range(self._windows)]
+        low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
         multipliers, shifts = requantise.of_channels([index]) if requantise is not None else ([], [])
         return Requantiser(
             low=low,
@@ -91,7 +100,7 @@ class MultiplyConstants(wiring.Component):
     @property
     def _depth(self) -> int:
         """Cycles from a window to the queue."""
-        return self._graph.latency + max(scale.latency for scale in self._scales)
+        return self._graph.latency + tree_levels(self._windows) + max(scale.latency for scale in self._scales)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -106,12 +115,25 @@ class MultiplyConstants(wiring.Component):
             m.submodules[f"scale_{index}"] = scale
             m.d.comb += [scale.en.eq(1), queue.i.p.values[index].eq(scale.o)]
             if self._graph.outputs[index] is not None:
-                total: Value = adders.o[f"o_{index}"]
+                sums = [adders.o[f"o_{index + place * len(self._scales)}"] for place in range(self._windows)]
+                total = self._largest(m, sums, name=f"largest_{index}")
                 # All results of a window leave together: the quicker scales start later.
                 wait = longest - scale.latency
                 m.d.comb += scale.i.eq(delayed(m, total, wait, name=f"sum_{index}", reset_less=True)[-1])
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         return m
+
+    def _largest(self, m: Module, sums: list[Value], *, name: str) -> Value:
+        """The largest of ``sums``, a cycle later for each level of comparisons."""
+        for level in range(tree_levels(self._windows)):
+            pairs = [sums[place : place + 2] for place in range(0, len(sums), 2)]
+            sums = []
+            for place, pair in enumerate(pairs):
+                larger: Value = Mux(pair[0] > pair[-1], pair[0], pair[-1])
+                register = Signal(larger.shape(), name=f"{name}_{level}_{place}", reset_less=True)
+                m.d.sync += register.eq(larger)
+                sums.append(register)
+        return sums[0]
 
     def _admit(self, m: Module) -> Signal:
         """Whether a window is taken: one waits while as many are under way as the queue can hold."""

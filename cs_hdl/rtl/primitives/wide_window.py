@@ -24,13 +24,13 @@ __all__ = ["WideWindow"]
 class WideWindow(wiring.Component):
     """Slides a kernel over words whose beats hold ``columns`` neighbouring positions of a row.
 
-    A step takes a beat; its windows then leave one a cycle, while the registers shift by a column. A row that
-    completes no output row passes at a beat a cycle, so a word takes ``positions`` cycles and a few.
+    A step takes a beat; its windows then leave one a cycle, while the registers shift by the kernel's stride. A row
+    that completes no output row passes at a beat a cycle, so a word takes ``positions`` cycles and a few.
 
     Parameters
     ----------
-    geometry: the kernel, without padding, one column on at a time.
-    columns: positions of a beat; they divide the input's width and are no fewer than the kernel's columns.
+    geometry: the kernel, without padding.
+    columns: positions of a beat, as ``geometry.allows_columns``.
     channels: of a position; dtype: of a value.
 
     Members
@@ -43,13 +43,8 @@ class WideWindow(wiring.Component):
     """
 
     def __init__(self, *, geometry: Geometry, columns: int, channels: int, dtype: str) -> None:
-        if any(geometry.padding) or geometry.stride[1] != 1:
-            raise ValueError(f"{geometry!r}: a wide window knows no padding and moves on by one column")
-        if geometry.shape[1] % columns or columns < geometry.kernel[1]:
-            raise ValueError(
-                f"{columns} columns a beat must divide the width {geometry.shape[1]} and hold the kernel's "
-                f"{geometry.kernel[1]}"
-            )
+        if not geometry.allows_columns(columns):
+            raise ValueError(f"{columns} columns a beat: {geometry!r} allows {geometry.wide_columns()}")
         self._geometry, self._columns, self._channels, self._dtype = geometry, columns, channels, dtype
         self._beats = geometry.shape[1] // columns
         super().__init__(
@@ -66,7 +61,7 @@ class WideWindow(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        kernel_width = self._geometry.kernel[1]
+        kernel_width, stride = self._geometry.kernel[1], self._geometry.stride[1]
         move, step, shift = Signal(), Signal(), Signal()
         left = Signal(range(self._columns))  # windows of this beat behind the one that is given
         busy = Signal()  # there are some
@@ -83,7 +78,7 @@ class WideWindow(wiring.Component):
         with m.If(shift):
             m.d.sync += [left.eq(left - 1), busy.eq(left != 1)]
         with m.If(step & gives):
-            first = Mux(row_start, self._columns - kernel_width, self._columns - 1)
+            first = Mux(row_start, (self._columns - kernel_width) // stride, self._columns // stride - 1)
             m.d.sync += [left.eq(first), busy.eq(first != 0)]
 
         # Each row has flags and an enable of its own: one for all had the slowest wire of the whole engine.
@@ -97,20 +92,20 @@ class WideWindow(wiring.Component):
     def _hold(
         self, m: Module, slab: Value, *, move: Value, step: Value, shift: Value, row_start: Value
     ) -> list[Signal]:
-        """A row's registers, which take a beat or shift by a column a cycle later; returns the kernel's columns."""
+        """A row's registers, which take a beat or shift by the stride a cycle later; returns the kernel's columns."""
         (_, step), (_, shift), (_, row_start), (_, slab) = (
             delayed(m, value, 1, name=name, enable=move, reset_less=True)
             for name, value in (("step", step), ("shift", shift), ("row_start", row_start), ("slab", slab))
         )
-        kernel_width, width = self._geometry.kernel[1], value_shape(self._dtype).width * self._channels
+        kernel_width, stride = self._geometry.kernel[1], self._geometry.stride[1]
+        width = value_shape(self._dtype).width * self._channels
+        kept = max(kernel_width - stride, 0)  # columns that the next beat's first window has in common with the last
         fresh = [slab[column * width : (column + 1) * width] for column in range(self._columns)]
-        held = [
-            Signal(width, name=f"held_{column}", reset_less=True) for column in range(kernel_width - 1 + self._columns)
-        ]
+        held = [Signal(width, name=f"held_{column}", reset_less=True) for column in range(kept + self._columns)]
         for column, register in enumerate(held):
             # Behind the last beat's last window comes the new beat; at the start of a row nothing is before it.
-            after: Value = held[column + 1] if column + 1 < len(held) else register
-            on: Value = after if column < kernel_width - 1 else fresh[column - kernel_width + 1]
+            after: Value = held[column + stride] if column + stride < len(held) else register
+            on: Value = after if column < kept else fresh[column - kept]
             first: Value = fresh[column] if column < self._columns else on
             with m.If(move & step):
                 m.d.sync += register.eq(Mux(row_start, first, on))
