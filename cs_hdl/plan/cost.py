@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "memory_cost",
     "ram_style",
     "small_rams",
+    "table_block_rams",
     "table_in_block_ram",
 ]
 
@@ -123,12 +125,24 @@ def table_in_block_ram(depth: int, width: int) -> bool:
 
 
 def _table_block_rams(plan: LanesPlan) -> Cost:
-    """Block RAMs of a lane's table, cut by depth and by groups of set columns."""
-    whole, rest = divmod(plan.table_depth, plan.TABLE_BANK_DEPTH)
-    depths = [plan.TABLE_BANK_DEPTH] * whole + [rest] * (rest > 0)
+    """Block RAMs of a lane's table."""
+    sizes = tuple(len(group) for group in plan.column_groups)
     column = plan.table_width // plan.set_columns
-    sizes = [(depth, column * len(group)) for group in plan.column_groups for depth in depths]
+    return _cut_table(plan.table_depth, column, sizes, bank_depth=plan.TABLE_BANK_DEPTH)
+
+
+@lru_cache(maxsize=16384)
+def _cut_table(depth: int, column: int, groups: tuple[int, ...], *, bank_depth: int) -> Cost:
+    """A table of ``column`` bits for each set column, cut by depth and by groups of set columns."""
+    whole, rest = divmod(depth, bank_depth)
+    depths = [bank_depth] * whole + [rest] * (rest > 0)
+    sizes = [(rows, column * group) for group in groups for rows in depths]
     return Cost(block_ram=sum(block_rams(*size) for size in sizes), small_ram=sum(small_rams(*size) for size in sizes))
+
+
+def table_block_rams(plan: LanesPlan) -> int:
+    """Block RAMs of an ECP5 for a lane's table; none where that is made of LUTs."""
+    return _table_block_rams(plan).block_ram if plan.table_in_block_ram else 0
 
 
 def lanes_cost(plan: LanesPlan) -> Cost:

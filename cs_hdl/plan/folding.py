@@ -9,12 +9,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cs_hdl.combine.packed import span_sets, split_sets
-from cs_hdl.plan.cost import LUTS_PER_DSP, lanes_cost, table_in_block_ram
+from cs_hdl.plan.cost import LUTS_PER_DSP, lanes_cost, table_block_rams, table_in_block_ram
 from cs_hdl.plan.lane_timing import row_needs
 from cs_hdl.plan.lanes import LanesPlan, ceil_div
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cs_hdl.combine.packed import PackedLayer
     from cs_hdl.plan.geometry import Geometry
 
-__all__ = ["fold_lanes", "lane_cycles", "least_multipliers", "realise", "row_demand"]
+__all__ = ["fold_lanes", "lane_cycles", "least_needs", "realise", "row_demand", "undominated"]
 
 #: Activation memory of a lane up to which two whole words are held, in bits: it decouples neighbours.
 _WHOLE_WORDS_BITS = 2**16
@@ -42,12 +42,13 @@ def row_demand(geometry: Geometry) -> int:
     return max(need for need, _ in row_needs(geometry))
 
 
-def _splits(count: int) -> list[int]:
+@lru_cache(maxsize=4096)
+def _splits(count: int) -> tuple[int, ...]:
     """Numbers of parts that give each part another size: 1 .. count, without the wasteful ones."""
     best: dict[int, int] = {}
     for parts in range(1, count + 1):
         best.setdefault(ceil_div(count, parts), parts)
-    return sorted(best.values())
+    return tuple(sorted(best.values()))
 
 
 def _grids(geometry: Geometry, entries: int, beat: int, *, sparse: bool) -> Iterator[tuple[int, int, int]]:
@@ -116,8 +117,7 @@ def _reorder_copies(packed: PackedLayer, *, columns: int, output_lanes: int) -> 
     return len({(kernel % output_lanes, number % columns) for kernel, number in places})
 
 
-def _make(
-    packed: PackedLayer,
+def _unsized(
     packing: _Packing,
     geometry: Geometry,
     *,
@@ -129,6 +129,7 @@ def _make(
     out_channels: int,
     output_lanes: int,
 ) -> LanesPlan:
+    """The folding, but for the memories that depend on its times."""
     rows, columns, slices = grid
     plan = LanesPlan(
         geometry=geometry,
@@ -148,22 +149,19 @@ def _make(
         engines=engines,
         spanning=packing.spanning,
     )
-    copies = _reorder_copies(packed, columns=plan.set_columns, output_lanes=output_lanes)
-    return _sized(dataclasses.replace(plan, reorder_copies=copies))
+    block = table_in_block_ram(plan.table_depth, plan.table_width)
+    return dataclasses.replace(plan, table_in_block_ram=block)
 
 
 def _sized(plan: LanesPlan) -> LanesPlan:
-    """``plan`` with its memories: the ring of rows, the slots, and where the tables lie."""
-    block = table_in_block_ram(plan.table_depth, plan.table_width)
+    """``plan`` with its memories: the ring of rows, the slots, and where the reorder buffer's tables lie."""
     height, demand = plan.geometry.shape[0], row_demand(plan.geometry)
     whole = 2 * height * plan.row_pitch * plan.beat * plan.entry_width <= _WHOLE_WORDS_BITS // plan.engines
     # Two words (or twice what a window needs), and the rows that come in until the last lane is done with one.
     spare = max(1, ceil_div((plan.read_delay + 3) * height, plan.cycles))
     wanted = min(2 * height, 2 * height if whole else 2 * demand) + spare
     places = table_in_block_ram(plan.output_beats, plan.place_width)
-    plan = dataclasses.replace(
-        plan, ring_rows=1 << (wanted - 1).bit_length(), table_in_block_ram=block, places_in_block_ram=places
-    )
+    plan = dataclasses.replace(plan, ring_rows=1 << (wanted - 1).bit_length(), places_in_block_ram=places)
     # A slot is taken from a position's first drain until the last beat of its group has been read.
     first = (plan.drains - 1) * max(plan.drain_steps, plan.kernels_per_set) + plan.kernels_per_set
     held = (
@@ -212,8 +210,7 @@ def fold_lanes(
                     continue
                 if best is not None and multipliers * (LUTS_PER_DSP + _LUTS_PER_MULTIPLIER) > best[0]:
                     continue  # the multipliers and their accumulators alone cost more
-                plan = _make(
-                    packed,
+                plan = _unsized(
                     packing,
                     geometry,
                     entries=entries,
@@ -224,30 +221,45 @@ def fold_lanes(
                     out_channels=out_channels,
                     output_lanes=output_lanes,
                 )
+                copies = _reorder_copies(packed, columns=plan.set_columns, output_lanes=output_lanes)
+                plan = _sized(dataclasses.replace(plan, reorder_copies=copies))
                 candidate = (lanes_cost(plan).weight, plan.engines * plan.lanes, plan)
                 if best is None or candidate[:2] < best[:2]:
                     best = candidate
     return None if best is None else best[2]
 
 
-def least_multipliers(packed: PackedLayer, geometry: Geometry, *, entries: int, cycles: int) -> int | None:
-    """The fewest multipliers of all foldings of at most ``cycles`` cycles a word, whatever the width of a beat; None
-    where there is none."""
+def least_needs(
+    packed: PackedLayer, geometry: Geometry, *, entries: int, sparse: bool, cycles: int
+) -> list[tuple[int, int]]:
+    """Multipliers, and block RAMs of an ECP5 for the tables, of the foldings of at most ``cycles`` cycles a word,
+    whatever the width of a beat; only those that no other one beats, fewest multipliers first."""
     kernel = geometry.kernel
-    grids = itertools.product(_splits(kernel[0]), _splits(kernel[1]), _splits(entries))
-    return min(
-        (
-            grid[0] * grid[1] * grid[2] * engines * ceil_div(packing.sets, packing.passes)
-            for grid in grids
-            for engines in _splits(geometry.out[1])
-            for packing in _packings(
-                packed,
-                steps=_steps(geometry, entries, grid),
-                budget=cycles // (geometry.out[0] * ceil_div(geometry.out[1], engines)),
-            )
-        ),
-        default=None,
-    )
+    needs: set[tuple[int, int]] = set()
+    for grid in itertools.product(_splits(kernel[0]), _splits(kernel[1]), _splits(entries)):
+        steps, lanes = _steps(geometry, entries, grid), grid[0] * grid[1] * grid[2]
+        tables: dict[_Packing, int] = {}  # the same whatever the engines
+        for engines in _splits(geometry.out[1]):
+            budget = cycles // (geometry.out[0] * ceil_div(geometry.out[1], engines))
+            for packing in _packings(packed, steps=steps, budget=budget):
+                if packing not in tables:
+                    plan = _unsized(
+                        packing, geometry, entries=entries, beat=1, sparse=sparse, grid=grid, engines=1,
+                        out_channels=1, output_lanes=1,
+                    )  # fmt: skip
+                    tables[packing] = table_block_rams(plan)
+                multipliers = lanes * engines * ceil_div(packing.sets, packing.passes)
+                needs.add((multipliers, lanes * engines * tables[packing]))
+    return undominated(needs)
+
+
+def undominated(needs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those pairs than which no other one is smaller in both, rising by the first."""
+    found: list[tuple[int, int]] = []
+    for pair in sorted(set(needs)):
+        if not found or pair[1] < found[-1][1]:
+            found.append(pair)
+    return found
 
 
 def realise(
