@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from cs_hdl.plan.stages import PoolStage
 from cs_hdl.plan.timing import BLOCK_POOL_LATENCY
 from cs_hdl.rtl.primitives.queue import Queue
+from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.room import room_register
 from cs_hdl.rtl.streams import value_shape, values_layout
 
@@ -88,12 +89,9 @@ class BlockMaxPool(wiring.Component):
                 m.d.comb += complete.eq(ends)
         m.d.comb += queue.i.valid.eq(complete)
         connect(m, queue.o, flipped(self.o))
-        room = room_register(
-            m,
-            limit=PoolStage.RUNNING_DEPTH,
-            taken=taken & walk.inside & walk.ends,
-            given=self.o.valid & self.o.ready,
-        )
+        # That a result has gone is known a cycle later: the way from the stage behind to the one before is long.
+        given = delayed(m, self.o.valid & self.o.ready, 1, name="given")[-1]
+        room = room_register(m, limit=PoolStage.RUNNING_DEPTH, taken=taken & walk.inside & walk.ends, given=given)
         m.d.comb += [self.i.ready.eq(room), taken.eq(self.i.valid & room)]
         return m
 

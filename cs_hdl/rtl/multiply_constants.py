@@ -102,9 +102,15 @@ class MultiplyConstants(wiring.Component):
         """Cycles from a window to the queue."""
         return self._graph.latency + tree_levels(self._windows) + max(scale.latency for scale in self._scales)
 
+    @property
+    def _most_under_way(self) -> int:
+        """Windows that are let in until results are given: that a result has gone is known a cycle later, since the way
+        from the stage behind to the window is long."""
+        return self.latency + 2
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.queue = queue = Queue(layout=self.o.p.shape(), depth=self.latency + 1)
+        m.submodules.queue = queue = Queue(layout=self.o.p.shape(), depth=self._most_under_way)
         m.d.comb += queue.i.valid.eq(delayed(m, self._admit(m), self._depth, name="valid")[-1])
 
         inputs = [value for tap in self.i.p.taps for value in tap.values]
@@ -138,6 +144,7 @@ class MultiplyConstants(wiring.Component):
     def _admit(self, m: Module) -> Signal:
         """Whether a window is taken: one waits while as many are under way as the queue can hold."""
         taken = Signal()
-        room = room_register(m, limit=self.latency + 1, taken=taken, given=self.o.valid & self.o.ready)
+        given = delayed(m, self.o.valid & self.o.ready, 1, name="given")[-1]
+        room = room_register(m, limit=self._most_under_way, taken=taken, given=given)
         m.d.comb += [self.i.ready.eq(room), taken.eq(self.i.valid & room)]
         return taken
