@@ -67,6 +67,7 @@ def test_at_full_rate(shape, kernel, pool, windows, kernels, dtype, scale):
     out = plan.network.tensors[1].shape
     assert rest.geometry.shape == (out[0], out[1] // windows, kernels)
     assert conv.cycles < out[0] * out[1]
+    assert plan.layers[0].constant_multipliers == windows * np.count_nonzero(plan.network.layers[0].weights)
     check_speed(plan)
 
 

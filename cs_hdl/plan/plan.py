@@ -134,19 +134,19 @@ class Plan:
         geometry = weight_geometry(layer, tensor)
         kernels = layer.kernels(tensor)
         nonzeros = int((kernels != 0).sum())
-        constant = any(isinstance(stage, ConstantsStage) for stage in own)
+        windows = sum(stage.windows for stage in own if isinstance(stage, ConstantsStage))  # 0: on lanes
         multipliers = sum(stage.lanes.multipliers for stage in own if isinstance(stage, LanesStage))
         return LayerReport(
             **common,
             mode=layer_mode(layer, tensor, self.mode),
-            engine="constants" if constant else "lanes",
+            engine="constants" if windows else "lanes",
             sets=len(packed.sets),
             set_bound=packed.lower_bound,
             kernels_per_set=packed.kernels_per_set,
             spanning=packed.spanning is not None,
             engines=max((stage.lanes.engines for stage in own if isinstance(stage, LanesStage)), default=1),
             multipliers=multipliers,
-            constant_multipliers=nonzeros if constant else 0,
+            constant_multipliers=windows * nonzeros,
             macs_dense=geometry.positions * int(layer.weights.size),
             macs_sparse=_sparse_macs(layer, tensor, geometry),
             nonzeros=nonzeros,
