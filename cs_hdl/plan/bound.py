@@ -46,15 +46,15 @@ def fewest_cycles(network: Network, *, limits: DeviceLimits, mode: str | None = 
     candidates = candidate_cycles(packed)
 
     def enough(index: int) -> bool:
-        needed = _multipliers(packed, mode, candidates[index], limits)
+        needed = _multipliers(packed, mode, candidates[index], limits=limits, available=available)
         return needed is not None and needed <= available
 
     first = bisect_left(range(len(candidates) - 1), True, key=enough)
-    needed = _multipliers(packed, mode, candidates[first - 1], limits) if first else None
+    needed = _multipliers(packed, mode, candidates[first - 1], limits=limits, available=available) if first else None
     return Bound(cycles=candidates[first], multipliers=needed, available=available)
 
 
-def _multipliers(packed: Packed, mode: str | None, cycles: int, limits: DeviceLimits) -> int | None:
+def _multipliers(packed: Packed, mode: str | None, cycles: int, *, limits: DeviceLimits, available: int) -> int | None:
     """The fewest that at most ``cycles`` cycles a word take; None where some layer cannot be that fast."""
     total = [(0, 0)]
     for layer, tensor in packed.network.weighted:
@@ -68,7 +68,12 @@ def _multipliers(packed: Packed, mode: str | None, cycles: int, limits: DeviceLi
         sparse = tensor.winners is not None and mode not in ("sparse-dense", "dense")
         entries = tensor.winners if sparse and tensor.winners is not None else tensor.shape[2]
         needs = least_needs(
-            packed.layers[layer.name], weight_geometry(layer, tensor), entries=entries, sparse=sparse, cycles=cycles
+            packed.layers[layer.name],
+            weight_geometry(layer, tensor),
+            entries=entries,
+            sparse=sparse,
+            cycles=cycles,
+            most=2 * available,
         )
         sums = ((have[0] + need[0], have[1] + need[1]) for have in total for need in needs)
         total = undominated(sums)

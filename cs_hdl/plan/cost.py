@@ -142,7 +142,7 @@ def _cut_table(depth: int, column: int, groups: tuple[int, ...], *, bank_depth: 
 
 def table_block_rams(plan: LanesPlan) -> int:
     """Block RAMs of an ECP5 for a lane's table; none where that is made of LUTs."""
-    return _table_block_rams(plan).block_ram if plan.table_in_block_ram else 0
+    return _table_block_rams(plan).block_ram if table_in_block_ram(plan.table_depth, plan.table_width) else 0
 
 
 def lanes_cost(plan: LanesPlan) -> Cost:

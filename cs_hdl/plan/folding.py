@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -129,9 +130,9 @@ def _unsized(
     out_channels: int,
     output_lanes: int,
 ) -> LanesPlan:
-    """The folding, but for the memories that depend on its times."""
+    """The folding, but for its memories."""
     rows, columns, slices = grid
-    plan = LanesPlan(
+    return LanesPlan(
         geometry=geometry,
         entries=entries,
         beat=beat,
@@ -149,19 +150,20 @@ def _unsized(
         engines=engines,
         spanning=packing.spanning,
     )
-    block = table_in_block_ram(plan.table_depth, plan.table_width)
-    return dataclasses.replace(plan, table_in_block_ram=block)
 
 
 def _sized(plan: LanesPlan) -> LanesPlan:
-    """``plan`` with its memories: the ring of rows, the slots, and where the reorder buffer's tables lie."""
+    """``plan`` with its memories: the ring of rows, the slots, and where the tables lie."""
     height, demand = plan.geometry.shape[0], row_demand(plan.geometry)
     whole = 2 * height * plan.row_pitch * plan.beat * plan.entry_width <= _WHOLE_WORDS_BITS // plan.engines
     # Two words (or twice what a window needs), and the rows that come in until the last lane is done with one.
     spare = max(1, ceil_div((plan.read_delay + 3) * height, plan.cycles))
     wanted = min(2 * height, 2 * height if whole else 2 * demand) + spare
     places = table_in_block_ram(plan.output_beats, plan.place_width)
-    plan = dataclasses.replace(plan, ring_rows=1 << (wanted - 1).bit_length(), places_in_block_ram=places)
+    block = table_in_block_ram(plan.table_depth, plan.table_width)
+    plan = dataclasses.replace(
+        plan, ring_rows=1 << (wanted - 1).bit_length(), table_in_block_ram=block, places_in_block_ram=places
+    )
     # A slot is taken from a position's first drain until the last beat of its group has been read.
     first = (plan.drains - 1) * max(plan.drain_steps, plan.kernels_per_set) + plan.kernels_per_set
     held = (
@@ -230,25 +232,30 @@ def fold_lanes(
 
 
 def least_needs(
-    packed: PackedLayer, geometry: Geometry, *, entries: int, sparse: bool, cycles: int
+    packed: PackedLayer, geometry: Geometry, *, entries: int, sparse: bool, cycles: int, most: int
 ) -> list[tuple[int, int]]:
     """Multipliers, and block RAMs of an ECP5 for the tables, of the foldings of at most ``cycles`` cycles a word,
-    whatever the width of a beat; only those that no other one beats, fewest multipliers first."""
+    whatever the width of a beat; only those that no other one beats, fewest multipliers first. Those of more
+    multipliers than ``most`` are left aside where there are any of fewer."""
     kernel = geometry.kernel
     needs: set[tuple[int, int]] = set()
+    fewest = math.inf
     for grid in itertools.product(_splits(kernel[0]), _splits(kernel[1]), _splits(entries)):
         steps, lanes = _steps(geometry, entries, grid), grid[0] * grid[1] * grid[2]
         tables: dict[_Packing, int] = {}  # the same whatever the engines
         for engines in _splits(geometry.out[1]):
             budget = cycles // (geometry.out[0] * ceil_div(geometry.out[1], engines))
             for packing in _packings(packed, steps=steps, budget=budget):
+                multipliers = lanes * engines * ceil_div(packing.sets, packing.passes)
+                fewest = min(fewest, multipliers)
+                if multipliers > max(most, fewest):
+                    continue
                 if packing not in tables:
                     plan = _unsized(
                         packing, geometry, entries=entries, beat=1, sparse=sparse, grid=grid, engines=1,
                         out_channels=1, output_lanes=1,
                     )  # fmt: skip
                     tables[packing] = table_block_rams(plan)
-                multipliers = lanes * engines * ceil_div(packing.sets, packing.passes)
                 needs.add((multipliers, lanes * engines * tables[packing]))
     return undominated(needs)
 
