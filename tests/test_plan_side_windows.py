@@ -118,5 +118,7 @@ def test_only_in_front_of_a_max_pool_whose_windows_lie_side_by_side():
 def test_what_is_left_for_the_pool():
     geometry = Geometry(shape=(28, 28, 64), kernel=(2, 4), stride=(2, 4), padding=(0, 0, 0, 0))
     assert pooled(geometry, 1) == geometry
+    overlapping = Geometry(shape=(6, 6, 4), kernel=(3, 2), stride=(1, 1), padding=(1, 0, 1, 0))
+    assert pooled(overlapping, 1) == overlapping
     left = pooled(geometry, 2)
     assert (left.shape, left.kernel, left.stride, left.out) == ((28, 14, 64), (2, 2), (2, 2), geometry.out)

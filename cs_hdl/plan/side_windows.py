@@ -35,6 +35,8 @@ def side_windows(network: Network) -> list[int]:
 
 def pooled(geometry: Geometry, windows: int) -> Geometry:
     """What is left for a max-pool of ``geometry`` where each ``windows`` columns have become one."""
+    if windows == 1:
+        return geometry  # its windows need not lie side by side
     height, width, channels = geometry.shape
     rows, columns = geometry.kernel
     kernel = (rows, columns // windows)
