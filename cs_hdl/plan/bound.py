@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cs_hdl.combine.packed import combine
-from cs_hdl.plan.build_stages import may_be_constants
+from cs_hdl.plan.build_stages import constants_window
 from cs_hdl.plan.candidates import candidate_cycles
 from cs_hdl.plan.cost import LUTS_PER_MULTIPLIER
 from cs_hdl.plan.device_limits import DeviceLimits, usable
@@ -18,7 +19,6 @@ from cs_hdl.plan.side_windows import side_windows
 if TYPE_CHECKING:
     from cs_hdl.combine.packed import Packed
     from cs_hdl.network import Network
-    from cs_hdl.plan.geometry import Geometry
 
 __all__ = ["Bound", "fewest_cycles"]
 
@@ -58,12 +58,8 @@ def _multipliers(packed: Packed, mode: str | None, cycles: int, *, limits: Devic
     """The fewest that at most ``cycles`` cycles a word take; None where some layer cannot be that fast."""
     total = [(0, 0)]
     for layer, tensor in packed.network.weighted:
-        first = side_windows(packed.network) if layer is packed.network.layers[0] else [1]
-        if any(
-            may_be_constants(mode, layer, tensor, windows=windows)
-            and _window_cycles(weight_geometry(layer, tensor).side_by_side(windows)) <= cycles
-            for windows in first
-        ):
+        windows = side_windows(packed.network) if layer is packed.network.layers[0] else [1]
+        if constants_window(mode, layer, tensor, windows=windows, cycles=cycles) is not None:
             continue
         sparse = tensor.winners is not None and mode not in ("sparse-dense", "dense")
         entries = tensor.winners if sparse and tensor.winners is not None else tensor.shape[2]
@@ -77,14 +73,8 @@ def _multipliers(packed: Packed, mode: str | None, cycles: int, *, limits: Devic
         )
         sums = ((have[0] + need[0], have[1] + need[1]) for have in total for need in needs)
         total = undominated(sums)
-    if limits.family != "ecp5":
-        return total[0][0] if total else None
+    if not total:
+        return None
     # (Where no tables fit, those that come nearest are as good a bound as any.)
-    fitting = [multipliers for multipliers, blocks in total if blocks <= limits.block_ram]
-    return next(iter([*fitting, *(multipliers for multipliers, _ in total[-1:])]), None)
-
-
-def _window_cycles(geometry: Geometry) -> int:
-    """The fewest cycles in which a window passes over a word."""
-    height, width = geometry.raster
-    return min(height * width, *map(geometry.wide_cycles, geometry.wide_columns()), height * width)
+    most_blocks = limits.block_ram if limits.family == "ecp5" else math.inf
+    return next((multipliers for multipliers, blocks in total if blocks <= most_blocks), total[-1][0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -49,7 +50,7 @@ from cs_hdl.plan.sums import scaled_sum_lut, tree_levels
 from cs_hdl.plan.widths import beat_lanes, consumer_lanes, divisors, takes_lanes
 from cs_hdl.plan.winners import Way, cheapest_way
 
-__all__ = ["Infeasible", "StageBuilder", "constants_graph", "may_be_constants"]
+__all__ = ["Infeasible", "StageBuilder", "constants_graph", "constants_window"]
 
 #: Non-zero weights above which constant multipliers are not even considered (12 to 17 LUTs each).
 _MOST_CONSTANTS = 4500
@@ -66,11 +67,11 @@ _MOST_WINDOW_VALUES = 1024
 
 
 @lru_cache(maxsize=64)
-def constants_graph(layer: WeightLayer, shape: tuple[int, int, int], dtype: str, *, windows: int = 1) -> AdderGraph:
+def constants_graph(layer: WeightLayer, shape: tuple[int, int, int], dtype: str, *, windows: int) -> AdderGraph:
     """The adder graph of a layer over a window of its input, tap by tap, channel by channel.
 
     Of ``windows`` neighbouring windows at once: over all that they see, kernel by kernel for the first of them, then
-    for the next.
+    for the next. (Always named, so that what is kept of 1 is found again.)
     """
     kernels = layer.kernels(Tensor(shape, dtype))
     placed = [np.pad(kernels, ((0, 0), (0, 0), (place, windows - 1 - place), (0, 0))) for place in range(windows)]
@@ -91,9 +92,21 @@ def may_be_constants(mode: str | None, layer: WeightLayer, tensor: Tensor, *, wi
         and geometry.padding[0] < geometry.kernel[0]
         and geometry.padding[1] < geometry.kernel[1]
         and windows * int((layer.weights != 0).sum()) <= _MOST_CONSTANTS
-        and (windows == 1 or geometry.side_by_side(windows).wide_columns() != [])
-        and geometry.kernel[0] * (geometry.kernel[1] + windows - 1) * tensor.shape[2] <= _MOST_WINDOW_VALUES
+        and geometry.side_by_side(windows).taps * tensor.shape[2] <= _MOST_WINDOW_VALUES
     )
+
+
+def constants_window(
+    mode: str | None, layer: WeightLayer, tensor: Tensor, *, windows: Iterable[int], cycles: int
+) -> tuple[int, int] | None:
+    """Columns that are taken at once, and the first of ``windows``, with which adders keep within ``cycles``; None
+    where they do with none of them."""
+    geometry = weight_geometry(layer, tensor)
+    for count in windows:
+        columns = geometry.side_by_side(count).window_columns(cycles)
+        if columns is not None and may_be_constants(mode, layer, tensor, windows=count):
+            return columns, count
+    return None
 
 
 class Infeasible(Exception):
@@ -169,18 +182,12 @@ class StageBuilder:
         """Positions of a beat of the input: several where the first layer must be faster than its raster, or than a
         window a cycle."""
         layer, tensor = self._network.layers[0], self._network.input
-        if not isinstance(layer, WeightLayer) or not may_be_constants(self._mode, layer, tensor):
+        if not isinstance(layer, WeightLayer):
             return 1
-        geometry = weight_geometry(layer, tensor)
-        if columns := geometry.window_columns(self._cycles):
-            return columns
-        for windows in side_windows(self._network)[1:]:
-            if may_be_constants(self._mode, layer, tensor, windows=windows):
-                columns = geometry.side_by_side(windows).wide_window_columns(self._cycles)
-                if columns is not None:
-                    self._windows = windows
-                    return columns
-        return 1
+        windows = side_windows(self._network)
+        found = constants_window(self._mode, layer, tensor, windows=windows, cycles=self._cycles)
+        columns, self._windows = found or (1, 1)
+        return columns
 
     def _end(self) -> None:
         """The output border takes dense values, and no beat that is partly empty in the middle of a word."""
@@ -245,7 +252,7 @@ class StageBuilder:
         weight = math.inf if lanes is None else lanes_cost(lanes).logic_weight
         if weight < _LEAST_LUTS_PER_CONSTANT * nonzeros:
             return False
-        graph = constants_graph(layer, tensor.shape, tensor.dtype)
+        graph = constants_graph(layer, tensor.shape, tensor.dtype, windows=1)
         own = constants_cost(graph, outputs=layer.out_channels, taps=geometry.taps * tensor.shape[2])
         return own.logic_weight < weight
 

@@ -81,10 +81,8 @@ class Geometry:
     def window_columns(self, cycles: int) -> int | None:
         """The fewest columns that a window must take at once to keep within ``cycles``; None where none are enough."""
         height, width = self.raster
-        return 1 if height * width <= cycles else self.wide_window_columns(cycles)
-
-    def wide_window_columns(self, cycles: int) -> int | None:
-        """The same of those that can only be taken several at a time."""
+        if height * width <= cycles:
+            return 1
         return next((columns for columns in self.wide_columns() if self.wide_cycles(columns) <= cycles), None)
 
     @property

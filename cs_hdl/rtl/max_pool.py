@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from cs_hdl.fixedpoint import dtype_range
 from cs_hdl.plan.sums import tree_levels
+from cs_hdl.rtl.primitives.largest import largest
 from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.window import Window
-from cs_hdl.rtl.streams import value_shape, values_layout
+from cs_hdl.rtl.streams import values_layout
 
 if TYPE_CHECKING:
     from amaranth.hdl import Value
@@ -65,16 +66,5 @@ class MaxPool(wiring.Component):
         m.d.comb += self.o.valid.eq(delayed(m, self._window.o.valid, self._levels, name="valid", enable=move)[-1])
         for lane in range(self._lanes):
             candidates: list[Value] = [tap.values[lane] for tap in self._window.o.p.taps]
-            for level in range(self._levels):
-                candidates = [
-                    self._larger(m, candidates[i : i + 2], move, f"max_{lane}_{level}_{i}")
-                    for i in range(0, len(candidates), 2)
-                ]
-            m.d.comb += self.o.p.values[lane].eq(candidates[0])
+            m.d.comb += self.o.p.values[lane].eq(largest(m, candidates, name=f"max_{lane}", enable=move))
         return m
-
-    def _larger(self, m: Module, values: list[Value], move: Value, name: str) -> Signal:
-        largest = Signal(value_shape(self._dtype), name=name, reset_less=True)
-        with m.If(move):
-            m.d.sync += largest.eq(values[0] if len(values) == 1 else Mux(values[0] > values[1], *values))
-        return largest

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cs_hdl.plan.sums import tree_levels
 from cs_hdl.plan.timing import QUEUE_LATENCY
 from cs_hdl.rtl.primitives.constant_adders import ConstantAdders
+from cs_hdl.rtl.primitives.largest import largest
 from cs_hdl.rtl.primitives.queue import Queue
 from cs_hdl.rtl.primitives.registers import delayed
 from cs_hdl.rtl.primitives.room import room_register
@@ -20,8 +21,6 @@ from cs_hdl.rtl.streams import value_shape, values_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from amaranth.hdl import Value
 
     from cs_hdl.network import Requantise
     from cs_hdl.plan.adder_graph import AdderGraph
@@ -116,24 +115,12 @@ class MultiplyConstants(wiring.Component):
             m.d.comb += [scale.en.eq(1), queue.i.p.values[index].eq(scale.o)]
             if self._graph.outputs[index] is not None:
                 sums = [adders.o[f"o_{index + place * len(self._scales)}"] for place in range(self._windows)]
-                total = self._largest(m, sums, name=f"largest_{index}")
+                total = largest(m, sums, name=f"largest_{index}")
                 # All results of a window leave together: the quicker scales start later.
                 wait = longest - scale.latency
                 m.d.comb += scale.i.eq(delayed(m, total, wait, name=f"sum_{index}", reset_less=True)[-1])
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         return m
-
-    def _largest(self, m: Module, sums: list[Value], *, name: str) -> Value:
-        """The largest of ``sums``, a cycle later for each level of comparisons."""
-        for level in range(tree_levels(self._windows)):
-            pairs = [sums[place : place + 2] for place in range(0, len(sums), 2)]
-            sums = []
-            for place, pair in enumerate(pairs):
-                larger: Value = Mux(pair[0] > pair[-1], pair[0], pair[-1])
-                register = Signal(larger.shape(), name=f"{name}_{level}_{place}", reset_less=True)
-                m.d.sync += register.eq(larger)
-                sums.append(register)
-        return sums[0]
 
     def _admit(self, m: Module) -> Signal:
         """Whether a window is taken: one waits while as many are under way as the queue can hold."""
